@@ -232,8 +232,12 @@ pub(crate) fn cluster_id() -> ClusterId {
 }
 
 fn master_ledger() -> MasterLedger {
-    let cluster =
-        Cluster { id: cluster_id(), next_agent: 2, next_framework: 2, created: Instant(1) };
+    let cluster = Cluster {
+        id: cluster_id(),
+        next_agent: 2,
+        next_framework: 2,
+        ..Cluster::new(cluster_id(), Instant(1))
+    };
     let agent = |number: u8| AgentRecord {
         ledger_checksum: None,
         id: agent_id(&format!("S{number}")),

@@ -1,6 +1,6 @@
 //! What can be set about a master. Times are in milliseconds. Nothing here changes while a master runs.
 
-use holdfast_model::{ClusterId, Quantities, Scalar};
+use holdfast_model::{Quantities, Scalar};
 
 /// What can be set. Times are in milliseconds.
 #[derive(Clone, Debug)]
@@ -27,9 +27,6 @@ pub struct Config {
     pub min_allocatable: Vec<Quantities>,
     /// Whether any framework of a role may give up what another one reserved or made, as in Mesos; else it is its maker's.
     pub mesos_ownership: bool,
-    /// The cluster to go on with when the ledger is empty because it was lost: agents of that cluster are then welcome with all they
-    /// own, and frameworks are learnt from them. `None` = an empty ledger begins a new cluster.
-    pub recover_cluster: Option<ClusterId>,
     /// A bug put in on purpose, by name, for the simulator to find.
     #[cfg(any(test, feature = "planted"))]
     pub planted: Option<&'static str>,
@@ -54,7 +51,6 @@ impl Default for Config {
             min_allocatable: vec![least("cpus", 10), least("mem", 32_000)],
             #[cfg(any(test, feature = "planted"))]
             planted: None,
-            recover_cluster: None,
         }
     }
 }

@@ -58,6 +58,9 @@ pub enum Input {
 pub enum Effect {
     /// Write these down under that term, durably, all or none. A shell that cannot, dies.
     Commit(Term, Vec<MasterChange>),
+    /// An agent of this cluster has obeyed that term, and obeys no lesser one: have a greater one written down durably, and say
+    /// [`Input::Elected`] with it. A shell that cannot, dies: it was deposed.
+    Outranked(Term),
     /// Tell an agent.
     ToAgent(LinkId, ToAgent),
     /// Hang up on an agent.

@@ -4,7 +4,9 @@ use crate::claim::Claim;
 use crate::deactivation::Deactivation;
 use crate::ended::{EndedClaim, EndedClaims};
 use crate::framework::FrameworkInfo;
-use crate::id::{AgentId, ClaimId, ClusterId, DiskId, FrameworkId, Instant, NodeId, OperationUuid};
+use crate::id::{
+    AgentId, ClaimId, ClusterId, DiskId, FrameworkId, Instant, NodeId, OperationUuid, Term,
+};
 use crate::moved_disk::DiskMove;
 use crate::operation::Operation;
 use crate::quota::Quota;
@@ -27,6 +29,30 @@ pub struct Cluster {
     pub next_framework: u64,
     /// When it began.
     pub created: Instant,
+    /// When it was last found that its ledger lacks something that was written before; `None` = never.
+    pub lost: Option<Instant>,
+}
+
+impl Cluster {
+    /// How many numbers there are for each term, where it is not known which ones were given.
+    const NUMBERS: u64 = 1 << 20;
+
+    /// A new cluster.
+    pub fn new(id: ClusterId, created: Instant) -> Cluster {
+        Cluster { id, next_agent: 0, next_framework: 0, created, lost: None }
+    }
+
+    /// The same, when it is found at this time that its ledger lacks what leaders up to that term wrote: it is an older copy, or was begun
+    /// anew. Agents and frameworks that it does not know of may still come, and nobody else is given their names.
+    pub fn after_loss(self, term: Term, now: Instant) -> Cluster {
+        let free = term.0.saturating_add(1).saturating_mul(Cluster::NUMBERS);
+        Cluster {
+            next_agent: self.next_agent.max(free),
+            next_framework: self.next_framework.max(free),
+            lost: Some(now),
+            ..self
+        }
+    }
 }
 
 /// What the cluster knows of an agent's presence.
@@ -194,6 +220,16 @@ pub struct MasterLedger {
 }
 
 impl MasterLedger {
+    /// What is to be written down when it is found that this ledger is an older copy, of which leaders up to that term have written more: see
+    /// [`Cluster::after_loss`]. Which operations were settled since it was made is for the agents to say; those that they do not name are not
+    /// called dropped.
+    pub fn after_loss(&self, term: Term, now: Instant) -> Vec<MasterChange> {
+        let cluster =
+            self.cluster.clone().map(|it| MasterChange::Cluster(it.after_loss(term, now)));
+        let pending = self.pending.keys().map(|it| MasterChange::Settled(*it));
+        cluster.into_iter().chain(pending).collect()
+    }
+
     /// Folds one change in.
     ///
     /// # Panics

@@ -151,6 +151,7 @@ async fn start_leading(
         waiting: Default::default(),
         sessions: Default::default(),
         welcome,
+        raised: None,
     };
     let ((inbox, work), views) = (Inbox::new(), Views::new(shell.view()));
     let started_s = core_loop::now().0 as f64 / 1000.0;

@@ -122,6 +122,8 @@ pub(crate) enum AgendaEntry {
     Elect(Option<Term>),
     /// A master learns that it leads.
     Lead(Term),
+    /// A master that leads in this term hears that an agent has obeyed a greater one.
+    Raise { led: Term, seen: Term },
     /// An operator's request arrives at a master.
     Asked(holdfast_master::RequestId),
     /// A master learns that its term is over.
@@ -189,6 +191,7 @@ impl AgendaEntry {
             AgendaEntry::Asked(_) => 19,
             AgendaEntry::ActByzantine => 20,
             AgendaEntry::TearDown(_) => 21,
+            AgendaEntry::Raise { .. } => 22,
         }
     }
 }

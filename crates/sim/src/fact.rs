@@ -44,6 +44,11 @@ pub enum Fact<'a> {
         /// The changes that are durable now.
         changes: &'a [MasterChange],
     },
+    /// All masters died, and their journal goes on from an older copy, or from nothing, in this term.
+    JournalLost {
+        /// The term of the last leadership that it knows.
+        term: Term,
+    },
     /// A master, perhaps deposed, sends an order.
     MasterOrders {
         /// The index of the master.

@@ -56,6 +56,13 @@ pub enum Trouble {
     KillInCommit(Node, u64),
     /// One of an agent's or a framework's next syncs fails.
     FailSync(Node, u64),
+    /// Somebody makes a copy of the masters' journal.
+    CopyJournal,
+    /// All masters die, and their journal is erased, or replaced by the copy.
+    LoseJournal {
+        /// Whether nothing of it is left.
+        is_erased: bool,
+    },
 }
 
 /// A fault and its time, in milliseconds from the beginning.
@@ -87,6 +94,9 @@ pub fn plan(shape: &Shape, mut rng: Rng) -> Vec<Fault> {
     }
     if shape.hangs {
         faults.extend(hangs(shape, rng.fork(1)));
+    }
+    if shape.loses_journal {
+        faults.extend(crate::lost_journal::plan(shape, rng.fork(2)));
     }
     faults.retain(|it| it.at_ms < shape.storm_ms); // Clients that are misled later are left alone.
     faults
@@ -220,6 +230,8 @@ impl World {
                     );
                 }
             }
+            Trouble::CopyJournal => self.copy_journal(),
+            Trouble::LoseJournal { is_erased } => self.lose_journal(is_erased),
             Trouble::Hang(machine, disk, ms) => self.hang(machine, disk, ms),
             Trouble::KillInCommit(node, operations) => {
                 self.plan_disk(node, DiskTrouble::Crash, operations)

@@ -12,7 +12,7 @@ use holdfast_model::{MasterChange, MasterLedger, Term};
 use crate::difference::difference;
 
 /// The masters' journal.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Journal {
     term: Term,
     records: BTreeMap<(&'static str, Vec<u8>), Vec<u8>>,
@@ -27,6 +27,11 @@ impl Journal {
     pub(crate) fn begin(&mut self, term: Term) {
         assert!(self.term < term, "each leadership has a greater term");
         self.term = term;
+    }
+
+    /// The term of the last leadership.
+    pub(crate) fn term(&self) -> Term {
+        self.term
     }
 
     /// What a new leader reads: decoded from the records.

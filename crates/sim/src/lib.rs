@@ -20,6 +20,7 @@ mod journal;
 pub mod keepers;
 pub mod kit;
 mod links;
+mod lost_journal;
 mod machines;
 mod masters;
 mod operator;

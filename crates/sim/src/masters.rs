@@ -110,7 +110,10 @@ impl World {
         }
         let Some(leader) = self.election.rng.pick(&candidates).copied() else { return };
         self.election.term += 1;
-        let term = Term(self.election.term);
+        self.begin_term(leader, Term(self.election.term));
+    }
+
+    fn begin_term(&mut self, leader: usize, term: Term) {
         self.election.leader = Some((leader, term));
         self.journal.begin(term);
         self.note(|| format!("master {leader} is elected, term {term}"));
@@ -261,8 +264,28 @@ impl World {
             }
             Effect::Answer(request, answer) => self.answered(request, &answer),
             Effect::Discard(_) => {}
+            Effect::Outranked(seen) => {
+                let life = self.masters[index].process.life;
+                let raise = AgendaEntry::Raise { led: term, seen };
+                self.agenda.after(0, Node::Master(index), life, raise);
+            }
             Effect::Log(line) => self.note(|| format!("master {index} says: {line}")),
         }
+    }
+
+    /// An agent has obeyed a greater term than this master leads in. Who leads indeed leads anew above it; who was deposed learns it so.
+    pub(crate) fn raise(&mut self, index: usize, led: Term, seen: Term) {
+        let (term, leads) = self.leads(index);
+        if term != Some(led) {
+            return; // Several agents have said so.
+        }
+        if !leads {
+            self.note(|| format!("master {index} is outranked by term {seen}, and may not lead"));
+            let down_ms = self.delay_ms(100, 3_000, 100);
+            return self.kill_master(index, down_ms);
+        }
+        self.election.term = self.election.term.max(seen.0) + 1;
+        self.begin_term(index, Term(self.election.term));
     }
 
     fn append(&mut self, index: usize, term: Term, changes: &[holdfast_model::MasterChange]) {

@@ -35,6 +35,8 @@ pub struct Shape {
     pub operators: bool,
     /// Whether disks hang, too. The other faults of a seed stay what they are.
     pub hangs: bool,
+    /// Whether the masters' journal is lost, too. The other faults of a seed stay what they are.
+    pub loses_journal: bool,
     /// Whether a service of pods runs, too, of which somebody asks things.
     pub pods: bool,
     /// A bug put in on purpose, by name; needs the feature `planted`.
@@ -55,6 +57,7 @@ impl Default for Shape {
             conditions: Conditions::Storm,
             operators: true,
             hangs: false,
+            loses_journal: false,
             pods: false,
             planted: None,
         }

@@ -232,6 +232,20 @@ mod tests {
     }
 
     #[test]
+    fn masters_that_lose_their_journal_break_no_rule() {
+        let losing = Shape { loses_journal: true, ..small() };
+        for seed in 0..6 {
+            let all = plan(&losing, Rng::new(seed).fork(3));
+            let loses =
+                |it: &Fault| matches!(it.trouble, crate::faults::Trouble::LoseJournal { .. });
+            assert!(all.iter().any(loses), "seed {seed} loses nothing");
+            let outcome = run(seed, &losing, None, Detail::Silent);
+            assert_eq!(outcome.violation, None, "seed {seed}");
+            assert!(50 < outcome.records, "seed {seed} did little: {outcome:?}");
+        }
+    }
+
+    #[test]
     fn seeds_differ() {
         let digests: std::collections::BTreeSet<u64> =
             (0..4).map(|seed| run(seed, &small(), None, Detail::Silent).digest).collect();

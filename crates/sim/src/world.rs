@@ -45,6 +45,8 @@ pub struct World {
     pub(crate) byzantine_peers: Vec<ByzantinePeer>,
     /// The masters' journal.
     pub journal: Journal,
+    /// A copy of it that somebody made.
+    pub(crate) journal_copy: Option<Journal>,
     /// Faults to come and past.
     pub plan: Vec<Fault>,
     /// The trace of the run.
@@ -92,6 +94,7 @@ impl World {
                 .map(|it| ByzantinePeer::new(rng.fork(20_000 + it as u64)))
                 .collect(),
             journal: Journal::default(),
+            journal_copy: None,
             plan: plan.unwrap_or_else(|| {
                 if shape.storm_ms == 0 {
                     Vec::new()
@@ -281,6 +284,7 @@ impl World {
             (_, AgendaEntry::News(leader, term)) => self.hear_news(to, leader, term),
             (_, AgendaEntry::Elect(unless)) => self.elect(unless),
             (Node::Master(index), AgendaEntry::Lead(term)) => self.lead(index, term),
+            (Node::Master(index), AgendaEntry::Raise { led, seen }) => self.raise(index, led, seen),
             (Node::Master(index), AgendaEntry::Asked(request)) => self.asked(index, request),
             (Node::Master(index), AgendaEntry::Deposed(term)) => self.depose(index, term),
             (_, AgendaEntry::Tick) => self.ring(to),

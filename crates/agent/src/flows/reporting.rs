@@ -82,5 +82,6 @@ fn introduction(step: &Step<'_>, disks: &Disks, orders_seen: u64) -> Report {
         version: step.config().version.clone(),
         claims_generation: identity.claims_generation,
         history: step.history(),
+        term: identity.term,
     }
 }

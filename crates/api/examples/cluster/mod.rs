@@ -166,6 +166,7 @@ pub fn ledger(agents: usize) -> MasterLedger {
         next_agent,
         next_framework: FRAMEWORKS as u64,
         created: NOW,
+        lost: None,
     }));
     for index in 0..FRAMEWORKS {
         let record =

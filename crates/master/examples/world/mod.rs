@@ -161,6 +161,7 @@ impl World {
             next_agent: agents as u64,
             next_framework: frameworks as u64,
             created,
+            lost: None,
         }));
         for index in 0..frameworks {
             ledger.apply(&MasterChange::Framework(FrameworkRecord {

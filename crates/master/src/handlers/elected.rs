@@ -14,9 +14,12 @@ use crate::{Belief, Step};
 /// This master leads now, and believes nothing yet.
 pub(crate) fn elected(step: &mut Step, belief: &mut Belief) {
     if step.out.ledger().cluster.is_none() {
-        let id = step.config.recover_cluster.unwrap_or_else(|| ClusterId(step.ids.fresh()));
-        let cluster = Cluster { id, next_agent: 0, next_framework: 0, created: step.now };
+        let cluster = Cluster::new(ClusterId(step.ids.fresh()), step.now);
         step.out.commit(vec![MasterChange::Cluster(cluster)]);
+    }
+    if step.out.ledger().cluster.as_ref().is_some_and(|it| it.lost.is_some()) {
+        // There may have been a leader of this term before, whose offers nobody knows any more.
+        belief.offers.begin_at(step.now.0);
     }
     begin_history(step);
     step.forget_suspects();

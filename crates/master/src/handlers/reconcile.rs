@@ -2,10 +2,11 @@
 //! Where the truth may still come from an agent, the answer is silence rather than a guess.
 
 use holdfast_model::{
-    AgentId, Event, FrameworkId, OperationState, OperationStatus, OperationUuid, Presence,
+    AgentId, Event, FrameworkId, Instant, OperationState, OperationStatus, OperationUuid, Presence,
     Resources, TaskId, TaskState, TaskStatus,
 };
 
+use super::report::number_of;
 use crate::flows::tasks::{own_status, status_of};
 use crate::flows::telling::tell;
 use crate::parts::agents::{AgentHealth, Agents};
@@ -50,7 +51,7 @@ fn reconcile_one(
         Some(agent.into_iter().fold(status, |status, agent| status.at_agent(agent)))
     };
     let Some(agent) = agent else {
-        return if agents.is_any_awaited() {
+        return if agents.is_any_awaited() || may_come(step) {
             None
         } else {
             answer(TaskState::Unknown, "no agent knows this task")
@@ -71,8 +72,35 @@ fn reconcile_one(
             answer(TaskState::Gone, "its agent does not know this task")
         }
         (Some(Presence::Admitted), _) => None, // The agent may still say.
-        (None, _) => answer(TaskState::Unknown, "there is no such agent"),
+        (None, _) if !was_forgotten(step.out, agent) => {
+            answer(TaskState::Unknown, "there is no such agent")
+        }
+        (None, _) if may_come(step) => None,
+        (None, _) => {
+            let why = "its agent has not come since the masters' ledger was lost";
+            let mut status = answer(TaskState::Unreachable, why)?;
+            status.unreachable = lost_at(step.out);
+            Some(status)
+        }
     }
+}
+
+/// When it was last found that the ledger lacks what was written before.
+fn lost_at(out: &Outbox) -> Option<Instant> {
+    out.ledger().cluster.as_ref().and_then(|it| it.lost)
+}
+
+/// Whether agents that the ledger lacks still have time to come, as those have that it knows after a failover.
+fn may_come(step: &Step) -> bool {
+    let since = |lost: Instant| lost.max(step.leads_since);
+    let end = lost_at(step.out).map(|it| since(it).plus_ms(step.config.reregister_timeout_ms));
+    end.is_some_and(|end| step.now < end)
+}
+
+/// Whether the ledger lacks an agent of this name because it was lost.
+fn was_forgotten(out: &Outbox, agent: &AgentId) -> bool {
+    let cluster = out.ledger().cluster.as_ref().filter(|it| it.lost.is_some());
+    cluster.is_some_and(|it| number_of(it.id, agent).is_some_and(|number| number < it.next_agent))
 }
 
 /// Tells how these operations are; all that the framework gave names when none is named.
@@ -88,9 +116,10 @@ pub(crate) fn reconcile_operations(
         let mine = operations.names_of(framework);
         mine.map(|(id, uuid)| known_operation(out, agents, operations, id, &uuid)).collect()
     } else {
+        let may_come = may_come(step);
         let one = |(id, agent): &(String, Option<AgentId>)| match operations.named(framework, id) {
             Some(uuid) => known_operation(out, agents, operations, id, &uuid),
-            None => unknown_operation(out, agents, id, agent.as_ref()),
+            None => unknown_operation(out, agents, id, agent.as_ref(), may_come),
         };
         asked.iter().map(one).collect()
     };
@@ -128,6 +157,7 @@ fn unknown_operation(
     agents: &Agents,
     id: &str,
     agent: Option<&AgentId>,
+    may_come: bool,
 ) -> OperationStatus {
     let record = agent.and_then(|it| out.ledger().agents.get(it));
     let well = |id: &AgentId| agents.get(id).is_some_and(|it| *it.health() == AgentHealth::Well);
@@ -136,7 +166,8 @@ fn unknown_operation(
         Some(Presence::Unreachable) => OperationState::Unreachable,
         Some(Presence::Admitted) if agent.is_some_and(well) => OperationState::Unknown,
         Some(Presence::Admitted) => OperationState::Recovering,
-        None if agents.is_any_awaited() => OperationState::Recovering,
+        None if agents.is_any_awaited() || may_come => OperationState::Recovering,
+        None if agent.is_some_and(|it| was_forgotten(out, it)) => OperationState::Unreachable,
         None => OperationState::Unknown,
     };
     OperationStatus { agent: agent.cloned(), ..bare(id, state) }

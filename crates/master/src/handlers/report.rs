@@ -1,7 +1,8 @@
 //! An agent introduces itself with everything it owns. Start, restart and failover are one path: it is believed unless it has lost data.
 
 use holdfast_model::{
-    AgentId, AgentRecord, ClusterId, LinkId, MasterChange, Order, Peer, Presence, Report, ToAgent,
+    AgentId, AgentRecord, ClusterId, LinkId, MasterChange, Order, Peer, Presence, Report, Term,
+    ToAgent,
 };
 
 use super::adopt::adopt;
@@ -21,6 +22,8 @@ use crate::{Belief, Effect, Step};
 
 /// How many agents a cluster may ever have had.
 const AGENTS_MAX: usize = 100_000;
+/// Terms grow by one with each leader. One that is ahead by more than this would use them up.
+const TERM_STEP_MAX: u64 = 1 << 32;
 /// Beyond any number that was ever given.
 const NUMBER_MAX: u64 = 1 << 53;
 
@@ -29,6 +32,9 @@ pub(crate) fn reported(step: &mut Step, belief: &mut Belief, link: LinkId, repor
     recover::learn(step, belief, &report);
     if let Some(disbelief) = why_not_believe(step, belief, link, &report) {
         return refuse_agent(step, belief, link, &report, disbelief);
+    }
+    if is_outranked(step, belief, &report) {
+        return outranked(step, belief, link, &report);
     }
     let id = match agent_of(step, &report) {
         Some(id) => id,
@@ -54,6 +60,33 @@ pub(crate) fn reported(step: &mut Step, belief: &mut Belief, link: LinkId, repor
     }
 }
 
+/// Whether an agent has obeyed a leader that this one cannot be: one of a greater term, or one of the same that was not this one.
+fn is_outranked(step: &Step, belief: &Belief, report: &Report) -> bool {
+    let led = step.out.term_led();
+    if report.term != led {
+        return led < report.term;
+    }
+    let is_told = |id: &AgentId| {
+        let has_spoken = belief.agents.get(id).is_some_and(|it| it.heard());
+        has_spoken || step.out.ledger().recoveries.contains_key(id)
+    };
+    !agent_of(step, report).as_ref().is_some_and(is_told)
+}
+
+/// This leader's term is one that the agent has left behind: an older copy of the ledger was brought back, or another leader was elected. It
+/// tells nobody anything before it leads in a greater term, and whoever may not have that dies.
+fn outranked(step: &mut Step, belief: &mut Belief, link: LinkId, report: &Report) {
+    step.out.log(format!(
+        "{} has obeyed term {}, and this master leads in term {}: its ledger is an older copy, or it was deposed; it leads anew in a greater term, or not at all",
+        report.machine.hostname, report.term.0, step.out.term_led().0
+    ));
+    let changes = step.out.ledger().after_loss(report.term, step.now);
+    step.out.commit(changes);
+    agent_lost(step, belief, link);
+    step.out.send(Effect::Outranked(report.term));
+    step.out.send(Effect::CloseAgent(link)); // It introduces itself to that leader.
+}
+
 /// The agent of the ledger that this is, by its name or by its machine.
 fn agent_of(step: &Step, report: &Report) -> Option<AgentId> {
     let ledger = step.out.ledger();
@@ -77,6 +110,15 @@ impl From<String> for Disbelief {
     }
 }
 
+/// Why a leader may not be led beyond a term that an agent says it has obeyed.
+fn why_absurd(led: Term, report: &Report) -> Option<String> {
+    let seen = report.term;
+    let is_absurd = TERM_STEP_MAX < seen.0.saturating_sub(led.0);
+    is_absurd.then(|| {
+        format!("it says that it has obeyed term {}, and this master leads in term {}: no cluster has had so many leaders; its ledger is damaged, or it lies", seen.0, led.0)
+    })
+}
+
 /// Why this report cannot be the truth about an agent of this cluster.
 fn why_not_believe(
     step: &Step,
@@ -93,6 +135,9 @@ fn why_not_believe(
         return Some(format!(
             "this agent's disks belong to cluster {theirs}, not to {cluster}; point it at its own masters, or start the masters from that cluster's ledger"
         ).into());
+    }
+    if let Some(why) = why_absurd(step.out.term_led(), report) {
+        return Some(why.into());
     }
     let id = agent_of(step, report);
     if let Some(speaker) = step.links.agent_at(link).filter(|it| Some(*it) != id.as_ref()) {
@@ -229,7 +274,7 @@ fn greet(step: &mut Step, belief: &mut Belief, id: &AgentId, link: LinkId, repor
 }
 
 /// The number in the name of an agent of `cluster`.
-fn number_of(cluster: ClusterId, id: &AgentId) -> Option<u64> {
+pub(crate) fn number_of(cluster: ClusterId, id: &AgentId) -> Option<u64> {
     let number = id.as_str().strip_prefix(&format!("{cluster}-S"))?;
     let number = number.parse::<u64>().ok().filter(|it| it.to_string() == number)?;
     (number < NUMBER_MAX).then_some(number)

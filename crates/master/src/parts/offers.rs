@@ -100,6 +100,11 @@ impl Offers {
         Offers { next: former.next, ..Offers::default() }
     }
 
+    /// No name with a number below this was ever given out in this term.
+    pub(crate) fn begin_at(&mut self, number: u64) {
+        self.next = self.next.max(number);
+    }
+
     pub(crate) fn rows(&self) -> &OfferRows {
         &self.rows
     }

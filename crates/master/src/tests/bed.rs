@@ -218,9 +218,17 @@ impl Bed {
         let effects = self
             .master
             .handle(&mut StepContext { now: Instant(self.now), ids: &mut self.ids }, input);
+        let mut outranked = None;
         for effect in effects {
             self.carry_out(&effect);
+            if let Effect::Outranked(seen) = &effect {
+                outranked = outranked.max(Some(*seen));
+            }
             self.effects.push(effect);
+        }
+        if let Some(seen) = outranked {
+            self.term = seen.0 + 1;
+            self.input(Input::Elected(Term(self.term)));
         }
         self.inputs += 1;
         if self.inputs.is_multiple_of(self.check_every) {
@@ -277,7 +285,7 @@ impl Bed {
                 assert_eq!(before, None, "every request is answered at most once");
             }
             Effect::Log(line) => assert!(!line.is_empty()),
-            Effect::Discard(_) => {}
+            Effect::Discard(_) | Effect::Outranked(_) => {}
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use holdfast_model::{
-    ClaimAction, ClusterId, Event, FrameworkId, LinkId, OperationState, OperatorCall, Presence,
-    TaskState, Term, ToMaster,
+    Call, ClaimAction, Cluster, ClusterId, Event, FrameworkId, Instant, LinkId, MasterChange,
+    OperationState, OperatorCall, Presence, TaskId, TaskState, Term, ToMaster,
 };
 use uuid::Uuid;
 
@@ -323,10 +323,28 @@ fn d6_a_leader_whose_ledger_was_lost_goes_on_with_the_cluster_it_is_told() {
     let (cluster, agent, framework) =
         (bed.folded.cluster.as_ref().unwrap().id, bed.agent(0), bed.id(0));
     bed.folded = Default::default();
-    bed.config = Config { recover_cluster: Some(cluster), ..Config::default() };
+    let begun =
+        Cluster::new(cluster, Instant(bed.now)).after_loss(Term(bed.term), Instant(bed.now));
+    bed.folded.apply(&MasterChange::Cluster(begun));
     bed.fail_over();
+    // Nobody has come yet: what is not known may still be there.
+    bed.subscribe(0);
+    let asked = [(TaskId::made("t".to_owned()), Some(agent.clone()))];
+    let told = |bed: &mut Bed| {
+        bed.schedulers[0].events.clear();
+        bed.call(0, Call::Reconcile(asked.to_vec()));
+        let updates = bed.schedulers[0].events.iter().filter_map(|it| match it {
+            Event::Update(status) => Some(status.state),
+            _ => None,
+        });
+        updates.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut bed), []);
+    bed.pass_ms(Config::default().reregister_timeout_ms);
+    assert_eq!(told(&mut bed), [TaskState::Unreachable], "it is not known to be no more");
     bed.connect(0);
     bed.settle();
+    assert_eq!(told(&mut bed), [TaskState::Staging]);
     assert_eq!(bed.folded.agents.keys().collect::<Vec<_>>(), [&agent], "it keeps its name");
     assert_eq!(bed.folded.claims.len(), 1, "claims are learnt from who has them");
     assert!(
@@ -340,6 +358,57 @@ fn d6_a_leader_whose_ledger_was_lost_goes_on_with_the_cluster_it_is_told() {
     bed.add_scheduler(info("new", &["db"]));
     bed.settle();
     assert!(bed.agent(1) != agent && bed.id(1) != framework, "names are never given twice");
+}
+
+#[test]
+fn a_leader_of_an_older_term_leads_anew_above_what_agents_have_obeyed() {
+    let mut bed = Bed::usual();
+    let made = ClaimAction::Create(vec![volume("v", 100)]);
+    bed.accept(0, vec![unnamed(reserve(&[reserved(100)])), unnamed(made)]);
+    bed.add_machine(plenty());
+    bed.settle();
+    // An older copy of the ledger leads: it knows the agents, and no term but its own.
+    (bed.machines[0].term, bed.machines[1].term) = (Term(7), Term(9));
+    bed.fail_over();
+    bed.subscribe(0);
+    let before = bed.effects.len();
+    bed.connect(0);
+    bed.settle();
+    let told = |it: &Effect| matches!(it, Effect::ToAgent(..));
+    let raised = bed.effects[before..].iter().position(|it| *it == Effect::Outranked(Term(7)));
+    assert!(!bed.effects[before..][..raised.unwrap()].iter().any(told), "nothing is told before");
+    assert_eq!(bed.master.term(), Some(Term(8)));
+    bed.connect(1);
+    bed.settle();
+    assert_eq!(bed.master.term(), Some(Term(10)));
+    (0..2).for_each(|it| bed.connect(it));
+    bed.settle();
+    bed.subscribe(0);
+    assert!(bed.machines.iter().all(|it| it.term == Term(10)), "both obey it");
+    assert!(bed.offered(0).contains_one(&volume("v", 100)));
+}
+
+#[test]
+fn a_term_that_cannot_be_is_refused_and_led_above_by_nobody() {
+    let mut bed = Bed::usual();
+    let cluster = bed.folded.cluster.clone();
+    for absurd in [1 << 33, u64::MAX] {
+        bed.machines[0].term = Term(absurd);
+        bed.fail_over();
+        bed.connect(0);
+        bed.settle();
+        let why = bed.machines[0].refused.take().unwrap();
+        assert!(why.contains("no cluster has had so many leaders"), "{why}");
+        assert_eq!(bed.master.term(), Some(Term(bed.term)));
+    }
+    assert!(bed.term < 10 && bed.folded.cluster == cluster);
+    // Terms of somebody who is refused anyway mean nothing.
+    bed.machines[0].term = Term(40);
+    bed.machines[0].cluster = Some(holdfast_model::ClusterId(Uuid::from_u128(0xbad)));
+    bed.fail_over();
+    bed.connect(0);
+    bed.settle();
+    assert!(bed.machines[0].refused.is_some() && bed.master.term() == Some(Term(bed.term)));
 }
 
 #[test]

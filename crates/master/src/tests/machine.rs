@@ -133,6 +133,7 @@ impl Machine {
             full: None,
             claims_generation: self.claims_generation(),
             history: self.history(),
+            term: self.term,
         }
     }
 

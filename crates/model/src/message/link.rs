@@ -121,6 +121,8 @@ pub struct Report {
     pub claims_generation: u64,
     /// The ledger at the versions that the masters may have acknowledged, and as it is now; of an older agent nothing.
     pub history: Vec<LedgerPoint>,
+    /// The greatest term that the agent has obeyed: it obeys no leader of a lesser one. Of an older agent zero.
+    pub term: Term,
 }
 
 /// An operation was settled, durably.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use anyhow::Context as _;
 use holdfast_master::{Effect, Input, Master, MasterView, Refusal, RequestId, Speaker};
 use holdfast_model::convert::{ledger, link, scheduler, Format};
 use holdfast_model::{Event, FrameworkId, Instant, LinkId, MasterChange, StepContext, Term};
@@ -84,6 +85,8 @@ pub struct MasterShell {
     pub sessions: Sessions,
     /// What is added to SUBSCRIBED.
     pub welcome: scheduler::Welcome,
+    /// A term that was written down because an agent has obeyed a greater one than the core's, until the core leads in it.
+    pub raised: Option<Term>,
 }
 
 impl Shell for MasterShell {
@@ -93,9 +96,13 @@ impl Shell for MasterShell {
 
     fn handle(&mut self, ctx: &mut StepContext<'_>, input: Input) -> Vec<Effect> {
         let (speaker, now) = (self.core.speaker(&input), ctx.now);
-        let core = &mut self.core;
+        let (core, raised) = (&mut self.core, self.raised.take());
         // Nothing of the core is used after a panic but its ledger and its links.
-        let handled = catch_unwind(AssertUnwindSafe(|| core.handle(ctx, input)));
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            let mut effects = raised.map_or(Vec::new(), |it| core.handle(ctx, Input::Elected(it)));
+            effects.extend(core.handle(ctx, input));
+            effects
+        }));
         handled.unwrap_or_else(|panic| {
             if let Some(speaker) = speaker {
                 self.accuse(speaker, now, &*panic);
@@ -117,11 +124,14 @@ impl Shell for MasterShell {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.core.next_deadline()
+        match self.raised {
+            Some(_) => Some(Instant::default()), // It is for now.
+            None => self.core.next_deadline(),
+        }
     }
 
     fn is_commit(effect: &Effect) -> bool {
-        matches!(effect, Effect::Commit(..))
+        matches!(effect, Effect::Commit(..) | Effect::Outranked(_))
     }
 
     /// Orders may go: the agent is the truth, and no client learns of them before it is told.
@@ -141,12 +151,16 @@ impl Shell for MasterShell {
                 self.journal.append(of_term[0].0 .0, &batch)?;
             }
         }
-        Ok(())
+        let seen = effects.iter().filter_map(|effect| match effect {
+            Effect::Outranked(seen) => Some(*seen),
+            _ => None,
+        });
+        seen.max().map_or(Ok(()), |it| self.lead_above(it))
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Commit(..) => {}
+            Effect::Commit(..) | Effect::Outranked(_) => {}
             Effect::ToAgent(to, order) => self.agents.send(to, link::to_agent_to_proto(&order)),
             Effect::CloseAgent(link) => self.agents.close(link),
             Effect::ToFramework(link, event, format) => self.tell_framework(link, &event, format),
@@ -168,6 +182,22 @@ impl Shell for MasterShell {
 }
 
 impl MasterShell {
+    /// Writes a term down that is above `seen`. Where another leader was elected meanwhile, the journal takes nothing from this one.
+    fn lead_above(&mut self, seen: Term) -> anyhow::Result<()> {
+        if seen.0 < self.journal.term() {
+            return Ok(()); // Several agents have said so.
+        }
+        let raised = seen.0.checked_add(1).context("the terms are used up")?;
+        self.journal.append(raised, &[])?;
+        tracing::warn!(
+            term = raised,
+            "leads anew: agents have obeyed term {}, which this master's ledger does not know; it is an older copy",
+            seen.0
+        );
+        self.raised = Some(Term(raised));
+        Ok(())
+    }
+
     /// The core fell over what a peer said, which that will say to the next leader, too: so this is written where that one reads it.
     fn accuse(&mut self, speaker: Speaker, now: Instant, panic: &(dyn Any + Send)) {
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -236,6 +266,7 @@ mod tests {
             cluster: Some(cluster),
             ledger_version: 1,
             history: Vec::new(),
+            term: Term(0),
             orders_seen: 0,
             machine: MachineInfo {
                 hostname: "h".to_owned(),
@@ -274,6 +305,7 @@ mod tests {
             waiting: Waiting::default(),
             sessions: Sessions::default(),
             welcome: scheduler::Welcome::default(),
+            raised: None,
         };
         let step = |shell: &mut MasterShell, input| {
             shell.handle(&mut StepContext { now: at, ids: &mut RandomIds }, input)

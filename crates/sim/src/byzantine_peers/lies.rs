@@ -6,7 +6,7 @@
 use holdfast_model::{
     AgentId, ClusterId, ExecutorId, FrameworkId, FrameworkInfo, MachineInfo, NodeId,
     OperationState, OperationUpdate, OperationUuid, Report, Reservation, ReservationKind, Resource,
-    Resources, Role, Scalar, StatusUuid, TaskId, TaskState, TaskStatus, ToMaster, Value,
+    Resources, Role, Scalar, StatusUuid, TaskId, TaskState, TaskStatus, Term, ToMaster, Value,
 };
 use uuid::Uuid;
 
@@ -78,6 +78,7 @@ impl World {
             *byzantine.rng.pick(&[0, 1, 2, 1_000, u64::MAX]).expect("the list is not empty");
         report.orders_seen =
             *byzantine.rng.pick(&[0, 0, 1, u64::MAX]).expect("the list is not empty");
+        report.term = Term(*byzantine.rng.pick(&[0, 0, u64::MAX]).expect("the list is not empty"));
         if byzantine.rng.one_in(2) {
             report.machine.resources = nobodys(&mut byzantine.rng);
         }
@@ -188,6 +189,7 @@ fn blank(node: NodeId) -> Report {
         version: String::new(),
         full: None,
         history: Vec::new(),
+        term: Term(0),
     }
 }
 

@@ -30,6 +30,7 @@ Storms over the simulated cluster: real cores, simulated clock, network, disks a
     --members N      members of each (3)
     --rogues N       byzantine peers (1)
     --hangs          disks hang, too
+    --loses-journal  the masters' journal is erased, or an older copy of it is put back
     --pods           a service of pods runs, too, and somebody asks it for plans
     --storm-ms N     how long faults strike (60000)
     --calm-ms N      how long the cluster then has to heal (60000)";
@@ -127,6 +128,7 @@ impl Words {
                 "--members" => read.shape.members = u32::try_from(number(1)?).unwrap_or(u32::MAX),
                 "--rogues" => read.shape.byzantine_peers = number(0)? as usize,
                 "--hangs" => read.shape.hangs = true,
+                "--loses-journal" => read.shape.loses_journal = true,
                 "--pods" => read.shape.pods = true,
                 "--storm-ms" => read.shape.storm_ms = number(0)?,
                 "--calm-ms" => read.shape.calm_ms = number(0)?,

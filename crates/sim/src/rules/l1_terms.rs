@@ -49,6 +49,7 @@ impl Rule for Terms {
                 }
                 self.journal = *term;
             }
+            Fact::JournalLost { term } => self.journal = *term,
             _ => {}
         }
         Ok(())

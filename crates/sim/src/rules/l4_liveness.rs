@@ -6,7 +6,7 @@
 //! person.
 
 use holdfast_master::AgentHealth;
-use holdfast_model::ClaimState;
+use holdfast_model::{ClaimState, PendingOperation};
 use holdfast_sdk::{Service, Stage};
 
 use super::known::Known;
@@ -22,13 +22,13 @@ impl Rule for Liveness {
     }
 
     fn check_healed(&mut self, known: &Known, truth: &Truth<'_>) -> Checked {
-        check_masters(truth)?;
+        check_masters(known, truth)?;
         (0..truth.machines.len()).try_for_each(|index| check_machine(truth, index))?;
         (0..truth.frameworks.len()).try_for_each(|index| check_framework(known, truth, index))
     }
 }
 
-fn check_masters(truth: &Truth<'_>) -> Checked {
+fn check_masters(known: &Known, truth: &Truth<'_>) -> Checked {
     let Some((leader, term)) = truth.leader else {
         return Err("no master leads after the calm".to_owned());
     };
@@ -50,10 +50,17 @@ fn check_masters(truth: &Truth<'_>) -> Checked {
             ill.join("; ")
         ));
     }
-    if let Some(pending) = truth.journal.ledger.pending.values().next() {
+    let ledger = &truth.journal.ledger;
+    // A framework that masters learnt of from an agent has the time of a failover to come back; byzantine ones never do.
+    let may_wait = ledger.cluster.as_ref().is_some_and(|it| it.lost.is_some());
+    let is_awaited = |it: &&PendingOperation| {
+        let of = it.framework.as_ref().and_then(|it| known.frameworks.get(it));
+        !may_wait || it.framework.is_none() || of.is_some_and(|it| *it < truth.frameworks.len())
+    };
+    if let Some(pending) = ledger.pending.values().find(is_awaited) {
         return Err(format!(
             "{} operations are pending after the calm, such as {pending:?}",
-            truth.journal.ledger.pending.len()
+            ledger.pending.len()
         ));
     }
     Ok(())

@@ -147,6 +147,7 @@ fn introduction(machine: &Machine) -> Report {
             version: ledger.identity.version,
             checksum: ledger.identity.checksum,
         }],
+        term: ledger.identity.term,
     }
 }
 

@@ -381,6 +381,7 @@ own_message! {
         next_agent = next_agent: Same,
         next_framework = next_framework: Same,
         created = created_ms: Millis,
+        lost = lost_ms: Maybe<Millis>,
     }
 }
 

@@ -93,12 +93,13 @@ fn deactivation() -> impl Strategy<Value = Deactivation> {
 }
 
 fn master_change() -> impl Strategy<Value = MasterChange> {
-    let cluster = (any::<u64>(), any::<u64>(), instant()).prop_map(
-        |(next_agent, next_framework, created)| Cluster {
+    let cluster = (any::<u64>(), any::<u64>(), instant(), of(instant())).prop_map(
+        |(next_agent, next_framework, created, lost)| Cluster {
             id: ClusterId(uuid::Uuid::from_u128(9)),
             next_agent,
             next_framework,
             created,
+            lost,
         },
     );
     let presence = select(vec![Presence::Admitted, Presence::Unreachable, Presence::Gone]);

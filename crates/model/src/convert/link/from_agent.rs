@@ -8,7 +8,7 @@ use super::{own_oneof, Received};
 use crate::agent_ledger::LedgerPoint;
 use crate::convert::codec::{
     AMachine, AResource, AStatus, Boxed, Codec, Each, Maybe, Millis, Name, Needed,
-    OperationStateNumber, Own, Same, SomeName, TaskStateNumber, Text,
+    OperationStateNumber, Own, Same, SomeName, TaskStateNumber, TermNumber, Text,
 };
 use crate::convert::field::Place;
 use crate::convert::own_message::own_message;
@@ -130,6 +130,7 @@ own_message! {
         version = version: Same,
         claims_generation = claims_generation: Same,
         history = history: Each<Own>,
+        term = term: TermNumber,
     }
 }
 

@@ -73,7 +73,8 @@ fn report() -> impl Strategy<Value = Report> {
     let names = (uuid(), of(agent()), of(uuid()), any::<u64>(), any::<u64>());
     let point = (any::<u64>(), any::<u64>())
         .prop_map(|(version, checksum)| LedgerPoint { version, checksum });
-    let more = (text(), of(text()), any::<u64>(), prop::collection::vec(point, 0..3));
+    let history = prop::collection::vec(point, 0..3);
+    let more = (text(), of(text()), any::<u64>(), history, any::<u64>());
     let names = (names, more);
     (names, samples::machine(), owned, running).prop_map(
         |(
@@ -83,7 +84,7 @@ fn report() -> impl Strategy<Value = Report> {
             running,
         )| {
             let (frameworks, executors, tasks, operations) = running;
-            let (version, full, claims_generation, history) = more;
+            let (version, full, claims_generation, history, term) = more;
             Report {
                 node: NodeId(node),
                 agent,
@@ -102,6 +103,7 @@ fn report() -> impl Strategy<Value = Report> {
                 full,
                 claims_generation,
                 history,
+                term: Term(term),
             }
         },
     )

@@ -4,6 +4,7 @@
 //! with the field's name. Never holds a domain type: what lies in a row is what is written.
 
 mod agent;
+mod agent_page;
 mod change;
 mod claim;
 mod disk;
@@ -22,6 +23,7 @@ mod task;
 mod trash;
 
 pub use agent::{AgentRow, AgentStanding, DeactivationRow, DrainRow};
+pub use agent_page::{AgentClaimRow, AgentExecutorRow, AgentLedgerRow};
 pub use change::ChangeDocument;
 pub use claim::{ClaimKind, ClaimRow, ClaimStanding, EventRow};
 pub use disk::{DiskPlace, DiskRow, OrphanRow};

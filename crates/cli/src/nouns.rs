@@ -20,8 +20,8 @@ use crate::verbs::{self, Context};
 #[allow(clippy::large_enum_variant, reason = "there is one of it in the life of a process")]
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run a master.
-    Master(MasterSettings),
+    /// Run a master; or begin the masters' ledger anew after it was lost.
+    Master(MasterLine),
     /// Run an agent; or look at the agents.
     Agent(AgentLine),
     /// Run a whole cluster on this machine until Ctrl-C.
@@ -87,6 +87,25 @@ pub enum Verb {
         /// The container's directory.
         directory: std::path::PathBuf,
     },
+}
+
+/// `master`: the process, or the noun.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct MasterLine {
+    /// What the process is told.
+    #[command(flatten)]
+    pub settings: MasterSettings,
+    /// What else is done.
+    #[command(subcommand)]
+    pub verb: Option<MasterVerb>,
+}
+
+/// Verbs of `master`.
+#[derive(Debug, Subcommand)]
+pub enum MasterVerb {
+    /// Begin the masters' ledger anew after all copies of it were lost; agents come back with all that they own.
+    Recover(verbs::master_recover::MasterRecoverArgs),
 }
 
 /// `agent`: the process, or the noun.
@@ -280,9 +299,9 @@ impl Verb {
     pub fn is_process(&self) -> bool {
         match self {
             Verb::Agent(agent) => agent.verb.is_none(),
+            Verb::Master(master) => master.verb.is_none(),
             Verb::Service(verb) => verb.is_process(),
-            Verb::Master(_)
-            | Verb::Dev(_)
+            Verb::Dev(_)
             | Verb::Demo(_)
             | Verb::CommandExecutor
             | Verb::DefaultExecutor
@@ -328,8 +347,11 @@ impl Verb {
         command: fn() -> clap::Command,
     ) -> anyhow::Result<i32> {
         match self {
-            Verb::Master(settings) => {
+            Verb::Master(MasterLine { settings, verb: None }) => {
                 holdfast_node::master_process::run(settings, stop).await.map(|()| 0)
+            }
+            Verb::Master(MasterLine { verb: Some(MasterVerb::Recover(args)), .. }) => {
+                verbs::master_recover::run(context, &args).await
             }
             Verb::Agent(AgentLine { settings, verb: None }) => {
                 let settings = AgentSettings { master: globals.masters_of_agent(), ..settings };

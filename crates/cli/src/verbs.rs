@@ -38,6 +38,7 @@ pub mod holdings;
 pub mod ledger;
 pub mod listing;
 pub mod master_api;
+pub mod master_recover;
 pub mod offer_list;
 mod query;
 pub mod quota_list;

@@ -5,6 +5,7 @@
 
 mod answers;
 mod api;
+mod begin_anew;
 mod counted;
 mod event_stream;
 mod front;
@@ -25,6 +26,8 @@ use holdfast_proto::mesos::v1::{Address, MasterInfo};
 use holdfast_quorum::Leadership as _;
 use holdfast_wire::{Limits, Routes, Server};
 use tokio_util::sync::CancellationToken;
+
+pub use self::begin_anew::begin_anew;
 
 use self::api::LeaderApi;
 use self::event_stream::EventStream;

@@ -9,7 +9,7 @@ use holdfast_sdk::plans::{PlanKind, Step};
 use holdfast_sdk::pods::{
     Hooks, KeptClaim, Lost, MemberId, Observation, PodMember, ServiceKeeper, ServiceView, Verdict,
 };
-use holdfast_sdk::spec::{ServiceSpec, TaskSpec};
+use holdfast_sdk::spec::{Refusal, ServiceSpec, TaskSpec};
 use holdfast_sdk::{Effect, Input, Keeper, KeeperLedger};
 
 use crate::frameworks::AnyService;
@@ -39,6 +39,12 @@ impl Hooks for AnyHooks {
     fn task(&self, service: &ServiceView<'_>, member: &PodMember, task: TaskSpec) -> TaskSpec {
         self.0.task(service, member, task)
     }
+    fn is_executor(&self, member: &PodMember, task: &TaskSpec) -> bool {
+        self.0.is_executor(member, task)
+    }
+    fn say(&mut self) -> Vec<(MemberId, Vec<u8>)> {
+        self.0.say()
+    }
     fn heard(&mut self, member: &PodMember, data: &[u8]) -> Option<Vec<u8>> {
         self.0.heard(member, data)
     }
@@ -59,6 +65,20 @@ impl Hooks for AnyHooks {
     }
     fn steps(&self, service: &ServiceView<'_>, plan: PlanKind) -> Vec<(MemberId, String)> {
         self.0.steps(service, plan)
+    }
+    fn afterwards(
+        &self,
+        service: &ServiceView<'_>,
+        plan: PlanKind,
+        added: &[MemberId],
+    ) -> Vec<(MemberId, String)> {
+        self.0.afterwards(service, plan, added)
+    }
+    fn refuses(&self, service: &ServiceView<'_>, new: &ServiceSpec) -> Vec<Refusal> {
+        self.0.refuses(service, new)
+    }
+    fn adopted(&self, member: &PodMember) -> Vec<u8> {
+        self.0.adopted(member)
     }
 }
 

@@ -24,7 +24,8 @@ pub use ledger::{read_record, LedgerError, LedgerFile, LedgerRecord, LEDGER_KIND
 pub use process::{block_on, log_to_stderr, stop_signal, tether_ends, TETHER_VARIABLE};
 pub use run::{run, run_until, Options};
 pub use service::{
-    endpoint_variables, preview, run_service, run_service_until, Preview, ServiceOptions, SpecHooks,
+    endpoint_variables, preview, run_service, run_service_until, News, Preview, ServiceOptions,
+    SpecHooks,
 };
 pub use session::{Session, SessionEvent, SessionOptions};
 pub use spec_file::{

@@ -192,3 +192,14 @@ pub(crate) fn of_hooks(request: &PlanRequest<'_>, steps: Vec<(MemberId, String)>
     let step = |(member, name)| Step::new(member, Act::Hook(name));
     plan(request, vec![phase(request.kind.name(), false, steps.into_iter().map(step).collect())])
 }
+
+/// The same with the author's own steps at its end, one after the other.
+pub(crate) fn ending_with(mut plan: Plan, steps: Vec<(MemberId, String)>) -> Plan {
+    if !steps.is_empty() {
+        let own = PhaseHead { name: "afterwards".to_owned(), is_parallel: false, is_gated: false };
+        plan.head.phases.push(own);
+        let step = |(member, name)| Step::new(member, Act::Hook(name));
+        plan.steps.push(steps.into_iter().map(step).collect());
+    }
+    plan
+}

@@ -6,8 +6,8 @@
 mod make;
 
 pub(crate) use make::{
-    decommission, deploy, of_hooks, recover, replace, restart, uninstall, update, PlanRequest,
-    Rolled,
+    decommission, deploy, ending_with, of_hooks, recover, replace, restart, uninstall, update,
+    PlanRequest, Rolled,
 };
 
 use std::fmt;
@@ -39,11 +39,13 @@ pub enum PlanKind {
     Backup,
     /// The author's restoration of a backup.
     Restore,
+    /// The author's repair of what copies of the data have come to differ in.
+    Repair,
 }
 
 impl PlanKind {
     /// All kinds.
-    pub const ALL: [PlanKind; 10] = [
+    pub const ALL: [PlanKind; 11] = [
         PlanKind::Deploy,
         PlanKind::Update,
         PlanKind::Restart,
@@ -54,6 +56,7 @@ impl PlanKind {
         PlanKind::Uninstall,
         PlanKind::Backup,
         PlanKind::Restore,
+        PlanKind::Repair,
     ];
 
     /// The name.
@@ -69,6 +72,7 @@ impl PlanKind {
             PlanKind::Uninstall => "uninstall",
             PlanKind::Backup => "backup",
             PlanKind::Restore => "restore",
+            PlanKind::Repair => "repair",
         }
     }
 

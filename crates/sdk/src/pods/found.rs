@@ -65,7 +65,7 @@ impl<H: Hooks> ServiceKeeper<H> {
         let pods: Vec<String> = self.spec().pods.iter().map(|it| it.name.clone()).collect();
         let is_own = |it: &FoundVolume| {
             let owner = volume_owner(&name, it.volume.as_str());
-            owner.is_some_and(|it| pods.contains(&it.0.pod))
+            owner.is_some_and(|it| pods.contains(&it.0.pod)) || is_older(&name, &it.volume)
         };
         let found: BTreeSet<FoundVolume> = all.into_iter().filter(is_own).collect();
         if found.is_empty() {
@@ -150,6 +150,7 @@ impl<H: Hooks> ServiceKeeper<H> {
         };
         self.guard = Guard::Clear;
         for member in members {
+            let member = PodMember { note: self.hooks.adopted(&member), ..member };
             self.log(format!("member {} adopts {} volumes", member.id, member.volumes.len()));
             self.commit_service(vec![ServiceChange::Member(Box::new(member))]);
         }
@@ -180,6 +181,16 @@ impl<H: Hooks> ServiceKeeper<H> {
     }
 }
 
+/// Whether this is a volume of a service of that name whose members have no pods, as
+/// [`crate::Keeper`] names them: `service-3-1`.
+fn is_older(service: &str, volume: &PersistenceId) -> bool {
+    let rest = volume.as_str().strip_prefix(service).and_then(|it| it.strip_prefix('-'));
+    let numbers = rest.and_then(|it| it.split_once('-'));
+    numbers.is_some_and(|(member, attempt)| {
+        member.parse::<u32>().is_ok() && attempt.parse::<u32>().is_ok()
+    })
+}
+
 fn nothing_found() -> Refused {
     Refused::Conflict("no volumes were found for which that would have to be said".to_owned())
 }
@@ -190,7 +201,10 @@ fn adopted(spec: &ServiceSpec, found: &BTreeSet<FoundVolume>) -> Result<Vec<PodM
     let mut claims: BTreeMap<MemberId, BTreeMap<u32, Places>> = BTreeMap::new();
     for it in found {
         let Some((member, place, attempt)) = volume_owner(&spec.name, it.volume.as_str()) else {
-            continue;
+            return Err(format!(
+                "{} is the volume of a service of members without pods, which is none of this spec's: go on with the scheduler that made it, and its ledger",
+                it.volume
+            ));
         };
         let places = claims.entry(member).or_default().entry(attempt).or_default();
         if places.insert(place, (it.agent.clone(), it.volume.clone())).is_some() {

@@ -7,7 +7,7 @@
 use super::ledger::ServiceLedger;
 use super::member::{KeptClaim, MemberId, PodMember};
 use crate::plans::{PlanKind, Step};
-use crate::spec::{ServiceSpec, TaskSpec};
+use crate::spec::{Refusal, ServiceSpec, TaskSpec};
 
 /// Whether something may be done now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,18 @@ pub trait Hooks {
         task
     }
 
+    /// Whether the command of this task is an executor of its own, which runs the task and reports
+    /// how it is. The checks that the spec has of such a task are its executor's to do.
+    fn is_executor(&self, _member: &PodMember, _task: &TaskSpec) -> bool {
+        false
+    }
+
+    /// What is to be said to the executors of members now; asked for once after each input. Nobody
+    /// acknowledges a message: whoever waits for an answer says it again.
+    fn say(&mut self) -> Vec<(MemberId, Vec<u8>)> {
+        Vec::new()
+    }
+
     /// Called with a message of a member's executor. What it returns is kept as the member's note,
     /// durably.
     fn heard(&mut self, _member: &PodMember, _data: &[u8]) -> Option<Vec<u8>> {
@@ -107,6 +119,29 @@ pub trait Hooks {
 
     /// The steps of the author's own plans, such as `backup`; none when there is no such plan.
     fn steps(&self, _service: &ServiceView<'_>, _plan: PlanKind) -> Vec<(MemberId, String)> {
+        Vec::new()
+    }
+
+    /// The author's own steps at the end of a plan that adds members or puts another spec in force:
+    /// what those that were there before have to do then. `added` are the members that the plan
+    /// starts.
+    fn afterwards(
+        &self,
+        _service: &ServiceView<'_>,
+        _plan: PlanKind,
+        _added: &[MemberId],
+    ) -> Vec<(MemberId, String)> {
+        Vec::new()
+    }
+
+    /// What the author refuses of another spec, beside what is never safe.
+    fn refuses(&self, _service: &ServiceView<'_>, _new: &ServiceSpec) -> Vec<Refusal> {
+        Vec::new()
+    }
+
+    /// The note of a member whose volumes are adopted: they may have data, and the ledger that knew
+    /// of them is lost.
+    fn adopted(&self, _member: &PodMember) -> Vec<u8> {
         Vec::new()
     }
 }

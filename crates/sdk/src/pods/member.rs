@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use holdfast_model::{AgentId, Instant, PersistenceId, TaskId};
+use holdfast_model::{AgentId, ExecutorId, Instant, PersistenceId, TaskId};
 
 use crate::ledger::Stage;
 
@@ -180,6 +180,11 @@ impl PodMember {
         }
         self.without_place()
     }
+}
+
+/// The executor of a task that has one of its own: each task has another, with the task's name.
+pub(crate) fn executor_of(task: &TaskId) -> ExecutorId {
+    ExecutorId::made(task.as_str().to_owned())
 }
 
 /// The id of the operation that makes a claim's volumes.

@@ -133,7 +133,19 @@ impl<H: Hooks> ServiceKeeper<H> {
             }
         }
         self.drive(now);
+        self.say();
         std::mem::take(&mut self.effects)
+    }
+
+    /// Says to executors what the hooks have to say. Whoever has none to hear it is not told.
+    fn say(&mut self) {
+        for (id, words) in self.hooks.say() {
+            let member = self.member(&id);
+            let to = member.and_then(|it| Some((it.run.as_ref()?.task.clone(), it.agent.clone()?)));
+            if let Some((task, agent)) = to.filter(|_| self.subscribed) {
+                self.call(Call::Message(agent, member::executor_of(&task), words));
+            }
+        }
     }
 
     fn event(&mut self, now: Instant, event: Event) {

@@ -13,7 +13,7 @@ use super::member::{create_id, destroy_id, volume_name, volume_owner, MemberId, 
 use super::member::{Fate, PodRun, Target};
 use super::place::{labels, reservation, NewClaim, Rest};
 use super::placement::Site;
-use super::task::task_info;
+use super::task::{by_its_executor, task_info};
 use super::views::OfferView;
 use super::{Guard, ServiceKeeper, CONTENT_MS, DECLINE_MS, OFFERS_MAX};
 use crate::keeper::Effect;
@@ -307,7 +307,12 @@ impl<H: Hooks> ServiceKeeper<H> {
         let mut member = PodMember { launches: member.launches + 1, ..member };
         let name = TaskId::made(format!("{}-{id}-{}", self.spec().name, member.launches));
         let place = (name.clone(), made.offer.agent.clone());
-        let info = match task_info(&self.view(), pod, &member, &shown, place, used.clone()) {
+        let info = task_info(&self.view(), pod, &member, &shown, place, used.clone());
+        let info = match self.hooks.is_executor(&member, &shown) {
+            true => info.and_then(|it| by_its_executor(it, &shown)),
+            false => info,
+        };
+        let info = match info {
             Ok(info) => info,
             Err(why) => {
                 made.why_not.push(format!("{id}: {why}"));

@@ -7,7 +7,7 @@
 use holdfast_model::Instant;
 
 use super::command::{Answer, Command, Refused, Request};
-use super::hooks::Hooks;
+use super::hooks::{Hooks, ServiceView};
 use super::member::{MemberId, PodMember, Target};
 use super::{Guard, ServiceChange, ServiceKeeper};
 use crate::plans::{self, Act, Plan, PlanKind, PlanRequest, Rolled, Signed, Step, StepState};
@@ -164,6 +164,10 @@ impl<H: Hooks> ServiceKeeper<H> {
         if differences.is_empty() {
             return Ok(Answer::default());
         }
+        let refused = self.hooks.refuses(&self.view(), &spec);
+        if !refused.is_empty() {
+            return Err(Refused::Change(refused));
+        }
         if let Some(kind) = self.active.filter(|it| !it.gives_way()) {
             return Err(Refused::Conflict(format!(
                 "plan {kind} is under way, and is not broken off; give the spec again when it is complete"
@@ -176,6 +180,7 @@ impl<H: Hooks> ServiceKeeper<H> {
         let rolled = self.rolled(&spec);
         let request = self.plan_request(kind, by, now);
         let plan = plans::update(&request, &spec, &rolled, &self.ledger.service.members);
+        let plan = self.with_own_end(plan, &spec);
         if is_preview {
             return Ok(answer_of(&plan, differences));
         }
@@ -183,6 +188,15 @@ impl<H: Hooks> ServiceKeeper<H> {
         let changes = self.put_in_force(now, by, generation + 1, spec, &rolled);
         let answer = self.start_with(changes, plan);
         Ok(Answer { differences, ..answer })
+    }
+
+    /// A plan that leads to another spec, with what the author has to be done at its end.
+    fn with_own_end(&self, plan: Plan, spec: &ServiceSpec) -> Plan {
+        let launched = plan.all_steps().filter(|it| it.1.act == Act::Launch);
+        let added: Vec<MemberId> = launched.map(|it| it.1.member.clone()).collect();
+        let view = ServiceView { spec, ledger: &self.ledger.service };
+        let own = self.hooks.afterwards(&view, plan.head.kind, &added);
+        plans::ending_with(plan, own)
     }
 
     /// What puts another spec in force; a plan that was under way ends where it is.
@@ -274,7 +288,9 @@ impl<H: Hooks> ServiceKeeper<H> {
     fn start_own(&mut self, now: Instant, by: &str, kind: PlanKind) -> Answered {
         self.idle()?;
         let steps = match kind {
-            PlanKind::Backup | PlanKind::Restore => self.hooks.steps(&self.view(), kind),
+            PlanKind::Backup | PlanKind::Restore | PlanKind::Repair => {
+                self.hooks.steps(&self.view(), kind)
+            }
             _ => Vec::new(),
         };
         if steps.is_empty() {

@@ -7,7 +7,8 @@ use holdfast_model::{Call, Instant, OperationState, OperationStatus, TaskState, 
 
 use super::hooks::Hooks;
 use super::member::{
-    create_id, destroy_id, task_owner, volume_owner, Fate, MemberId, PodMember, PodRun, Target,
+    create_id, destroy_id, executor_of, task_owner, volume_owner, Fate, MemberId, PodMember,
+    PodRun, Target,
 };
 use super::{ServiceKeeper, ASKED_MAX};
 use crate::ended::Endings;
@@ -99,7 +100,13 @@ impl<H: Hooks> ServiceKeeper<H> {
         let Some(run) = member.run.take() else { return };
         let id = member.id.clone();
         let pod = self.pod_of(&member);
-        let goal = pod.as_ref().and_then(|it| it.task(&run.name)).map(|it| it.goal);
+        let task = pod.as_ref().and_then(|it| it.task(&run.name));
+        let goal = task.map(|it| it.goal);
+        let own = task.is_some_and(|it| self.hooks.is_executor(&member, it));
+        if let Some(agent) = status.agent.clone().or_else(|| member.agent.clone()).filter(|_| own) {
+            // One that does not end with its task would hold the volumes.
+            self.call(Call::Shutdown(executor_of(&run.task), agent));
+        }
         let is_done = goal == Some(Goal::Once) && status.state == TaskState::Finished;
         if is_done {
             member.done.insert(run.name.clone());

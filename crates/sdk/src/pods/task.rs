@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use holdfast_model::convert::carried::with_parts;
 use holdfast_model::{
-    AgentId, Check, CommandInfo, HealthCheck, HttpProbe, Probe, Resource, TaskChecks, TaskId,
-    TaskInfo, Timing,
+    AgentId, Check, CommandInfo, ExecutorInfo, ExecutorKind, HealthCheck, HttpProbe, Probe,
+    Resource, TaskChecks, TaskId, TaskInfo, Timing,
 };
 
 use super::hooks::ServiceView;
-use super::member::PodMember;
+use super::member::{executor_of, PodMember};
 use crate::spec::{render, CheckSpec, Goal, PodSpec, ProbeSpec, TaskSpec};
 
 /// The variable that holds a file.
@@ -74,6 +74,29 @@ pub(crate) fn task_info(
         check: task.readiness.as_ref().map(|it| plain(it, member)).transpose()?,
     };
     Ok(with_parts(info, &task.uris, &checks))
+}
+
+/// The same task with its command as an executor of its own, which runs it.
+///
+/// # Errors
+/// When the task has what only an executor of ours does.
+pub(crate) fn by_its_executor(info: TaskInfo, task: &TaskSpec) -> Result<TaskInfo, String> {
+    if !task.uris.is_empty() {
+        return Err(format!(
+            "task `{}` brings its own executor, which fetches for itself; take its `uris` away",
+            task.name
+        ));
+    }
+    let executor = ExecutorInfo {
+        id: executor_of(&info.id),
+        kind: Some(ExecutorKind::Custom),
+        framework: None,
+        resources: Vec::new(),
+        command: info.command,
+        shutdown_grace_ms: info.kill_grace_ms,
+        payload: Default::default(),
+    };
+    Ok(TaskInfo { executor: Some(executor), command: None, ..info })
 }
 
 /// The variables that every task has.

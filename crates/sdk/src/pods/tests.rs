@@ -19,6 +19,11 @@ struct Said {
     release: Option<Verdict>,
     observed: BTreeMap<String, Observation>,
     begun: Vec<String>,
+    /// Its members bring their own executors, and the old ones tidy up when new ones have come.
+    is_own: bool,
+    /// What is said next.
+    words: Vec<(MemberId, Vec<u8>)>,
+    refused: Vec<crate::spec::Refusal>,
 }
 
 impl Hooks for Said {
@@ -30,6 +35,28 @@ impl Hooks for Said {
     }
     fn begin(&mut self, step: &crate::plans::Step) {
         self.begun.push(step.name());
+    }
+    fn is_executor(&self, _: &PodMember, task: &crate::spec::TaskSpec) -> bool {
+        self.is_own && task.goal == crate::spec::Goal::Running
+    }
+    fn say(&mut self) -> Vec<(MemberId, Vec<u8>)> {
+        std::mem::take(&mut self.words)
+    }
+    fn afterwards(
+        &self,
+        service: &ServiceView<'_>,
+        plan: PlanKind,
+        added: &[MemberId],
+    ) -> Vec<(MemberId, String)> {
+        let is_grown = self.is_own && plan == PlanKind::Scale;
+        let there = service.placed("node").filter(|it| is_grown && !added.contains(&it.id));
+        there.map(|it| (it.id.clone(), "tidy".to_owned())).collect()
+    }
+    fn refuses(&self, _: &ServiceView<'_>, _: &ServiceSpec) -> Vec<crate::spec::Refusal> {
+        self.refused.clone()
+    }
+    fn adopted(&self, member: &PodMember) -> Vec<u8> {
+        member.id.to_string().into_bytes()
     }
 }
 
@@ -50,6 +77,8 @@ struct Cluster {
     bad: Option<&'static str>,
     launched: Vec<TaskInfo>,
     killed: Vec<TaskId>,
+    /// Executors that were said something, and what; nothing for those that were shut down.
+    spoken_to: Vec<(String, Option<Vec<u8>>)>,
     destroyed: Vec<PersistenceId>,
     answers: Vec<Result<Answer, Refused>>,
     log: Vec<String>,
@@ -83,6 +112,7 @@ impl Cluster {
             bad: None,
             launched: Vec::new(),
             killed: Vec::new(),
+            spoken_to: Vec::new(),
             destroyed: Vec::new(),
             answers: Vec::new(),
             log: Vec::new(),
@@ -153,6 +183,10 @@ impl Cluster {
                     self.end(&task, TaskState::Killed, "");
                 }
             }
+            Call::Message(_, executor, words) => {
+                self.spoken_to.push((executor.to_string(), Some(words)));
+            }
+            Call::Shutdown(executor, _) => self.spoken_to.push((executor.to_string(), None)),
             _ => {}
         }
     }
@@ -548,6 +582,11 @@ fn an_empty_ledger_beside_volumes_of_its_name_stops_and_asks() {
     for it in 0..3 {
         let (new, old) = (cluster.member("node", it), old.member("node", it));
         assert_eq!((new.volumes, new.hostname), (old.volumes, old.hostname));
+        assert_eq!(
+            new.note,
+            format!("node-{it}").into_bytes(),
+            "the author knows that it is adopted"
+        );
     }
     assert!(cluster.launched.iter().all(|it| !it.name.ends_with("-format")), "data are kept");
     let mut cluster = begin(Lost::Ask);
@@ -559,6 +598,20 @@ fn an_empty_ledger_beside_volumes_of_its_name_stops_and_asks() {
     assert_eq!(cluster.member("node", 2).volumes, old.member("node", 2).volumes);
     let mut cluster = Cluster::with(ring(), Lost::Ask, KeeperLedger::default(), 3);
     cluster.handle(Input::Found(Vec::new()));
+    cluster.until_content();
+}
+
+#[test]
+fn volumes_of_members_without_pods_are_neither_adopted_nor_stepped_beside() {
+    let mut cluster = Cluster::with(ring(), Lost::Adopt, KeeperLedger::default(), 3);
+    let agent = AgentId::made("a0".to_owned());
+    let volume = PersistenceId::made("ring-2-1".to_owned());
+    cluster.handle(Input::Found(vec![FoundVolume { agent, volume, framework: None }]));
+    cluster.rounds(5);
+    assert!(cluster.launched.is_empty() && !cluster.keeper.is_content());
+    let Err(Refused::Conflict(why)) = cluster.ask(Request::Adopt) else { panic!("it is taken") };
+    assert!(why.contains("ring-2-1 is the volume of a service of members without pods"), "{why}");
+    cluster.ask(Request::New).unwrap();
     cluster.until_content();
 }
 
@@ -643,4 +696,53 @@ fn a_start_with_the_same_spec_takes_nothing_back() {
     cluster.again(*changed("serve best"));
     cluster.until_content();
     assert_eq!(cluster.keeper.spec(), &*changed("serve best"));
+}
+
+#[test]
+fn a_member_that_brings_its_own_executor_is_spoken_to_and_its_executor_ends_with_it() {
+    let mut cluster = Cluster::new(ring(), 3);
+    cluster.keeper.hooks_mut().is_own = true;
+    cluster.until_content();
+    let task = cluster.member("node", 0).run.unwrap().task;
+    let info = cluster.tasks[&task].info.clone();
+    let executor = info.executor.expect("it has an executor of its own");
+    assert_eq!((executor.id.as_str(), info.command), (task.as_str(), None));
+    assert!(executor.command.unwrap().value.unwrap().ends_with("\nserve data"));
+    let words = (MemberId::new("node", 0), b"hello".to_vec());
+    let nobody = (MemberId::new("node", 7), b"hello".to_vec());
+    cluster.keeper.hooks_mut().words = vec![words, nobody];
+    cluster.handle(Input::Poke);
+    assert_eq!(cluster.spoken_to, [(task.to_string(), Some(b"hello".to_vec()))]);
+    cluster.handle(Input::Poke);
+    assert_eq!(cluster.spoken_to.len(), 1, "it is said once");
+    cluster.end(&task, TaskState::Failed, "it died");
+    assert_eq!(cluster.spoken_to[1], (task.to_string(), None), "it would hold the volumes");
+}
+
+#[test]
+fn a_plan_that_adds_members_ends_with_what_the_author_has_the_others_do() {
+    let mut cluster = Cluster::new(ring(), 4);
+    cluster.keeper.hooks_mut().is_own = true;
+    cluster.until_content();
+    let mut spec = ring();
+    spec.pods[0].count = 4;
+    let answer = cluster.ask(Request::Spec { spec: Box::new(spec), is_preview: false }).unwrap();
+    let steps = ["node-3:launch", "node-0:tidy", "node-1:tidy", "node-2:tidy"];
+    assert_eq!(answer.steps, steps);
+    cluster.until_content();
+    assert_eq!(cluster.status(PlanKind::Scale), Status::Complete);
+}
+
+#[test]
+fn what_the_author_refuses_of_a_spec_is_not_put_in_force() {
+    let mut cluster = content(ring(), 3);
+    let refusal = crate::spec::Refusal {
+        path: "pods.node.tasks.server.command".into(),
+        why: "it is frozen".into(),
+        instead: "leave it".into(),
+    };
+    cluster.keeper.hooks_mut().refused = vec![refusal.clone()];
+    let asked = Request::Spec { spec: changed("serve better"), is_preview: false };
+    assert_eq!(cluster.ask(asked), Err(Refused::Change(vec![refusal])));
+    assert_eq!(cluster.keeper.spec(), &ring());
 }

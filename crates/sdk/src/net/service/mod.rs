@@ -15,5 +15,5 @@ mod variables;
 
 pub use hooks::{endpoint_variables, SpecHooks};
 pub use preview::{preview, Preview};
-pub use run::{run_service, run_service_until, ServiceOptions};
+pub use run::{run_service, run_service_until, News, ServiceOptions};
 pub(super) use variables::unknown_variables;

@@ -16,7 +16,7 @@ use anyhow::{bail, Context};
 use holdfast_model::convert::framework as convert;
 use holdfast_model::{Capability, FrameworkId, FrameworkInfo, Instant};
 use holdfast_wire::{Limits, Routes, Server};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::super::clock::now;
@@ -59,6 +59,20 @@ pub struct ServiceOptions {
     pub failover_timeout: Duration,
     /// What to do about volumes that bear its name while its ledger is empty.
     pub lost: Lost,
+    /// By which its hooks are told that they know something new.
+    pub news: News,
+}
+
+/// Says to a service that its hooks have learnt something beside it, so that it asks them again.
+/// Cheap to clone; several news may become one.
+#[derive(Clone, Debug, Default)]
+pub struct News(Arc<Notify>);
+
+impl News {
+    /// Says that there are news.
+    pub fn tell(&self) {
+        self.0.notify_one();
+    }
 }
 
 impl ServiceOptions {
@@ -73,6 +87,7 @@ impl ServiceOptions {
             user: std::env::var("USER").unwrap_or_default(),
             failover_timeout: FAILOVER_TIMEOUT,
             lost: Lost::Ask,
+            news: News::default(),
         }
     }
 }
@@ -117,6 +132,13 @@ pub async fn run_service_until<H: Hooks>(
         ledger.service.members.len()
     );
     let dir = &options.ledger_dir;
+    if !ledger.members.is_empty() && ledger.service.is_empty() {
+        bail!(
+            "the ledger in {} is of a service of {} members without pods, which this scheduler does not go on with, nor step beside; go on with the program that wrote it, or give this service a name and a ledger of its own and move the data",
+            dir.display(),
+            ledger.members.len()
+        );
+    }
     let given = started::spec_to_start(dir, spec.clone(), &ledger.service);
     started::write(dir, &spec)
         .with_context(|| format!("cannot write in {}; make room there", dir.display()))?;
@@ -149,6 +171,7 @@ pub async fn run_service_until<H: Hooks>(
         orders: BTreeMap::new(),
         tickets: 0,
         all_run: false,
+        news: options.news,
     };
     shell.run(stop).await?;
     tracing::info!("stopping; tasks and volumes stay as they are");
@@ -210,6 +233,7 @@ struct Shell<H> {
     orders: Orders,
     tickets: u64,
     all_run: bool,
+    news: News,
 }
 
 /// What a turn begins with.
@@ -222,6 +246,8 @@ enum Turn {
     Found(Option<Vec<FoundVolume>>),
     /// Somebody asks.
     Asked(Question),
+    /// The hooks have learnt something.
+    News,
     /// The keeper's deadline has come.
     Due,
 }
@@ -235,6 +261,7 @@ impl<H: Hooks> Shell<H> {
                 answer = self.endings.answer() => Turn::Answered(answer),
                 Some(found) = self.finds.recv() => Turn::Found(found),
                 Some(question) = self.questions.recv() => Turn::Asked(question),
+                () = self.news.0.notified() => Turn::News,
                 () = until(self.keeper.next_deadline()) => Turn::Due,
                 () = &mut stop => return Ok(()),
             };
@@ -250,6 +277,7 @@ impl<H: Hooks> Shell<H> {
             Turn::Found(Some(found)) => self.keeper.handle(now(), Input::Found(found)),
             Turn::Answered(None) | Turn::Found(None) => Vec::new(),
             Turn::Asked(question) => self.asked(question),
+            Turn::News => self.keeper.handle(now(), Input::Poke),
             Turn::Due => self.keeper.handle(now(), Input::Tick),
         };
         for _ in 1..BATCH_MAX {

@@ -1,4 +1,5 @@
-"""Real Cassandra on a real cluster: three nodes on three agents, a writer throughout, and a kill -9 of everything in turn.
+"""Real Cassandra on a real cluster: three nodes on three agents, a writer throughout, a kill -9 of everything in turn, and a ring's whole
+life as plans: another setting, another disk for a node, a fourth node, and three again.
 
 At the end each row that was acknowledged at QUORUM is read back, and the host ids are those from before. Relies on $HOLDFAST_CASSANDRA_JARS,
 the folder of Cassandra's jars, and on the package `cassandra-driver`. With `--bounded` it leaves out what the framework's own tests show too.
@@ -16,6 +17,7 @@ import zlib
 
 import cassandra
 from cassandra import ConsistencyLevel
+from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster as Driver, ExecutionProfile
 from cassandra.policies import ConstantReconnectionPolicy, RoundRobinPolicy
 
@@ -23,11 +25,14 @@ from _cluster import BIN, SCRATCH, Cluster, Daemon, free_ports, kill, until, wor
 
 JARS = os.environ["HOLDFAST_CASSANDRA_JARS"]
 BOUNDED = "--bounded" in sys.argv[1:]
-# What each agent has: room for one node.
-RESOURCES = "cpus:2;mem:2048;disk:4096"
 # The addresses of the nodes.
 ADDRESSES = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 STORAGE, NATIVE, JMX = free_ports(3, ADDRESSES + ["127.0.0.4"])
+# What each agent has: room for one node.
+RESOURCES = "cpus:2;mem:2048;disk:4096;ports:[%s]" % ",".join("%s-%s" % (it, it) for it in (STORAGE, NATIVE, JMX))
+
+# Where backups are; whoever runs the nodes may write there.
+BACKUPS = os.path.join(SCRATCH, "backups")
 
 # What was done, and how many seconds it took.
 STEPS = []
@@ -49,7 +54,8 @@ def user():
 def scheduler(cluster):
     options = [
         "--master", cluster.address, "--nodes", str(len(ADDRESSES)),
-        "--ledger", os.path.join(SCRATCH, "ledger"), "--jars", JARS, "--cluster-name", "story",
+        "--ledger", os.path.join(SCRATCH, "ledger"), "--jars", JARS,
+        "--drain-timeout-s", "30", "--backup-dir", BACKUPS, "--cluster-name", "story",
         "--rack-attribute", "rack", "--num-tokens", "4", "--cpus", "2", "--mem-mb", "1024", "--heap-mb", "192",
         "--disk-mb", "2048", "--storage-port", STORAGE, "--native-transport-port", NATIVE, "--jmx-port", JMX,
         # A ring that is as small as this agrees sooner than Cassandra waits for.
@@ -99,7 +105,7 @@ def host_ids():
 def whole(cluster):
     """Whether every agent is well, every node runs, and each sees all of them as normal."""
     rows, count = tasks(cluster), len(ADDRESSES)
-    if cluster.well() != count or len(rows) != count or any(row["state"] != "TASK_RUNNING" for row in rows.values()):
+    if cluster.well() != len(cluster.agents) or len(rows) != count or any(row["state"] != "TASK_RUNNING" for row in rows.values()):
         return False
     return all(sum(row["status"] == "NORMAL" for row in ring(it).values()) == count for it in ADDRESSES)
 
@@ -174,9 +180,14 @@ class Writer(threading.Thread):
 
     def read_back(self):
         """How many of the acknowledged rows are there as they were written, and which are not."""
-        lost = []
-        for key, (value, checksum) in self.acknowledged.items():
-            row = until("row %s is read" % key, lambda: self._read(key), within=60)
+        lost, keys = [], list(self.acknowledged)
+        answers = execute_concurrent_with_args(
+            self.session, self.select, [(key,) for key in keys], concurrency=16, raise_on_first_error=False)
+        for key, (is_answered, rows) in zip(keys, answers):
+            value, checksum = self.acknowledged[key]
+            # What was not answered in the throng is asked for by itself.
+            row = (rows.one() or "nothing") if is_answered else until(
+                "row %s is read" % key, lambda: self._read(key), within=60)
             if row == "nothing" or (row.v, row.sum) != (value, checksum) or zlib.crc32(row.v.encode()) != row.sum:
                 lost.append(key)
         return len(self.acknowledged) - len(lost), lost
@@ -262,21 +273,165 @@ def refused(cluster, writer):
         until("every node serves again", lambda: whole(cluster) and writer.all_replicas_answer(), within=180, pause=0.2)
 
 
-def grown(cluster, writer, service):
-    """Asks for one node more, on a new machine in a rack that is there already, while another node hangs: it joins once that answers."""
-    with step("a fourth node waits for one that hangs, and joins: until all serve"):
-        java = process(cluster, 2, "CassandraDaemon")
-        os.kill(java, signal.SIGSTOP)
-        cluster.add_agent("r1", RESOURCES)
-        ADDRESSES.append("127.0.0.4")
-        service.command[service.command.index("--nodes") + 1] = "4"
+def service_says(cluster, *words):
+    """What `holdfast service` prints, as a value; nothing while the service does not answer."""
+    command = [os.path.join(BIN, "holdfast"), "--master", cluster.address, "service"] + list(words) + ["-o", "json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def service_is_told(cluster, *words):
+    """Tells the service something, which must be accepted."""
+    command = [os.path.join(BIN, "holdfast"), "--master", cluster.address, "service"] + list(words)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, "%s: %s" % (" ".join(words), done.stdout.decode())
+
+
+def plan(cluster, kind):
+    """The last plan of a kind."""
+    rows = service_says(cluster, "plans", "cassandra") or []
+    return next((row for row in rows if row["name"] == kind), None)
+
+
+def is_complete(cluster, kind):
+    row = plan(cluster, kind)
+    assert row is None or row["state"] != "ERROR", row
+    return row is not None and row["state"] == "COMPLETE"
+
+
+def completed(cluster, writer, kind):
+    """Waits until a plan is complete, and everything serves and acknowledges."""
+    until("plan %s is complete" % kind, lambda: is_complete(cluster, kind), within=420, pause=0.5)
+    until("every node serves", lambda: whole(cluster) and writer.all_replicas_answer(), within=180, pause=0.2)
+    writer.wait_for_more()
+
+
+def rolled_out(cluster, writer, service):
+    """Starts the scheduler with another setting: one node after the other drains and comes back with it, while rows are written."""
+    with step("another setting is rolled out, node by node"):
+        before = {row["id"] for row in tasks(cluster).values()}
+        service.command += ["--set", "concurrent_reads=5"]
         again(service)
-        until("it waits", lambda: "refused: it joins once its ring is calm: node 127.0.0.2: it did not answer" in service.text(), within=120)
-        os.kill(java, signal.SIGCONT)
+        until("the plan begins", lambda: plan(cluster, "update"), within=60)
+        completed(cluster, writer, "update")
+        after = {row["id"] for row in tasks(cluster).values()}
+        assert not before & after, "a node was not started anew"
+        for number in range(1, 4):
+            sandbox = os.readlink("/proc/%d/cwd" % process(cluster, number, "CassandraDaemon"))
+            with open(os.path.join(sandbox, "conf", "cassandra.yaml")) as file:
+                assert "concurrent_reads: 5\n" in file.read(), sandbox
+
+
+def replaced(cluster, writer):
+    """Gives a node another, empty volume: a new node takes its place in the ring. What it had is kept until it is released."""
+    with step("a node is replaced on a new volume: until all serve, and its old claim is released"):
+        before = host_ids()
+        row = next(row for row in service_says(cluster, "pods", "cassandra") if row["hostname"] == "127.0.0.2")
+        name, volume = row["name"], row["volumes"][0]["id"]
+        service_is_told(cluster, "replace", "cassandra", name, "-y")
+
+        def joined():
+            rows = service_says(cluster, "pods", "cassandra") or []
+            return next((it for it in rows if it["name"] == name and it["kept"] and it["state"] == "READY"), None)
+        row = until("the new node has joined, and the old claim is kept", joined, within=420, pause=0.5)
+        assert row["volumes"][0]["id"] != volume, row
         until("every node serves", lambda: whole(cluster) and writer.all_replicas_answer(), within=180, pause=0.2)
+        volumes = [it["volume"] for it in cluster.list("claims") if it.get("volume")]
+        assert volume in volumes, "what it had was given up before anybody said so: %s" % volumes
+        service_is_told(cluster, "release", "cassandra", name, "-y")
+        completed(cluster, writer, "replace")
+        # Under the address of before it is the host of before, with another disk.
+        assert host_ids() == before, (before, host_ids())
+
+
+def grown(cluster, writer):
+    """Asks for one node more, on a new machine, while another node hangs: it joins once that answers, and the others clean up."""
+    with step("a fourth node waits for one that hangs, joins, and the others clean up"):
+        java = process(cluster, 3, "CassandraDaemon")
+        os.kill(java, signal.SIGSTOP)
+        try:
+            cluster.add_agent("r1", RESOURCES)
+            service_is_told(cluster, "scale", "cassandra", "node", "4")
+            until("it waits", lambda: "the ring is not calm: node 127.0.0.3: it did not answer" in json.dumps(
+                plan(cluster, "scale")), within=120, pause=0.5)
+        finally:
+            os.kill(java, signal.SIGCONT)
+        ADDRESSES.append("127.0.0.4")
+        completed(cluster, writer, "scale")
+        steps = json.dumps(plan(cluster, "scale"))
+        assert all("node-%d:cleanup" % it in steps for it in range(3)), steps
+
+
+def shrunk(cluster, writer):
+    """Asks for three nodes again: the fourth gives its data to the others, leaves, and its claim is given up."""
+    with step("the fourth node leaves: until its claim is given up"):
+        ADDRESSES.pop()
+        service_is_told(cluster, "scale", "cassandra", "node", "3")
+        completed(cluster, writer, "decommission")
+        volumes = [row for row in cluster.list("claims") if row.get("volume") and row["role"] == "cassandra"]
+        assert len(volumes) == 3, volumes
+
+
+def repaired(cluster, writer):
+    """Has every node repair the ranges that it is first for."""
+    with step("every node repairs its ranges"):
+        service_is_told(cluster, "repair", "cassandra")
+        completed(cluster, writer, "repair")
+
+
+def backed_up(cluster, writer):
+    """Backs all nodes up, empties a table, and has it back from the backup, in which a byte that changed is seen."""
+    session, rows = writer.session, {number: "row %d" % number for number in range(300)}
+    session.execute("CREATE TABLE story.kept (k int PRIMARY KEY, v text)", timeout=60)
+    insert = session.prepare("INSERT INTO story.kept (k, v) VALUES (?, ?)")
+    for row in rows.items():
+        until("row %d is acknowledged" % row[0], lambda: written(session, insert, row))
+    with step("a backup of all nodes: flushed, copied, and every byte read back"):
+        service_is_told(cluster, "backup", "cassandra")
+        completed(cluster, writer, "backup")
+    until("the table is emptied", lambda: written(session, session.prepare("TRUNCATE story.kept"), ()), within=60)
+    assert not list(session.execute("SELECT k FROM story.kept")), "it was not emptied"
+    manifests = [os.path.join(folder, "holdfast-backup.json") for folder, _, names in os.walk(BACKUPS) if "holdfast-backup.json" in names]
+    assert len(manifests) == len(ADDRESSES), manifests
+    with open(os.path.join(os.path.dirname(manifests[0]), spoilt(manifests[0])), "r+b") as file:
+        first = file.read(1)
+        file.seek(0)
+        file.write(bytes([first[0] ^ 1]))
+        file.flush()
+        with step("a restoration stops at a backup with a byte that changed, and is done once it is right"):
+            service_is_told(cluster, "restore", "cassandra")
+            row = until("it stops", lambda: (lambda it: it if it and it["state"] == "ERROR" else None)(plan(cluster, "restore")),
+                        within=240, pause=0.5)
+            assert "is not as it was written" in json.dumps(row), row
+            file.seek(0)
+            file.write(first)
+            file.flush()
+            name = next(it["name"] for phase in row["phases"] for it in phase["steps"] if it["state"] == "ERROR")
+            service_is_told(cluster, "retry", "cassandra", name)
+            completed(cluster, writer, "restore")
+    found = {row.k: row.v for row in session.execute("SELECT k, v FROM story.kept")}
+    assert found == rows, "%d of %d rows are back" % (len(found), len(rows))
+
+
+def spoilt(manifest):
+    """A file of a backup, below its directory."""
+    with open(manifest) as file:
+        entry = next(it for it in json.load(file)["files"] if it["name"].endswith("-Data.db"))
+    return os.path.join(entry["keyspace"], entry["table"], entry["name"])
+
+
+def written(session, statement, values):
+    """Whether a statement was acknowledged."""
+    try:
+        session.execute(statement, values, timeout=30)
+        return True
+    except Exception:
+        return False
 
 
 def story(cluster):
+    os.makedirs(BACKUPS)
+    os.chmod(BACKUPS, 0o777)
     service = scheduler(cluster)
     cluster.others.append(service)
     with step("three nodes join, one after the other"):
@@ -301,8 +456,13 @@ def story(cluster):
         killed(cluster, writer, "all machines at once", lambda: machines(cluster, 1, 2, 3), True)
         drained(cluster, writer)
         refused(cluster, writer)
-        grown(cluster, writer, service)
-        before = {**host_ids(), **before}
+    rolled_out(cluster, writer, service)
+    if not BOUNDED:
+        replaced(cluster, writer)
+        grown(cluster, writer)
+        shrunk(cluster, writer)
+        repaired(cluster, writer)
+        backed_up(cluster, writer)
     writer.stop()
     with step("all acknowledged rows are read back at QUORUM"):
         read, lost = writer.read_back()

@@ -51,7 +51,7 @@ const DRIVERS: &[&str] = &["cassandra-driver==3.30.1"];
 /// The Debian packages that fetch and run the jars.
 const TOOLS: [&str; 2] = ["maven", "openjdk-17-jre-headless"];
 /// A story that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(1200);
+const LIMIT: Duration = Duration::from_secs(1800);
 
 fn all(given: &Given) -> Result<bool> {
     let known = || ENGINES.iter().map(|it| it.name).collect::<Vec<_>>().join(", ");

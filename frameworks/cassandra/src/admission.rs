@@ -6,7 +6,7 @@
 
 use crate::directory::Found;
 use crate::jars::Release;
-use crate::marker::{Frozen, Marker, Note};
+use crate::marker::{Frozen, Marker, Memory, Note};
 
 /// What is judged.
 #[derive(Clone, Debug)]
@@ -15,8 +15,8 @@ pub struct Case<'a> {
     pub member: u32,
     /// What is wanted of it.
     pub wanted: &'a Frozen,
-    /// What the scheduler remembers of it; `None` when it never joined.
-    pub note: Option<&'a Note>,
+    /// What the scheduler remembers of it.
+    pub memory: &'a Memory,
     /// What its directory holds.
     pub found: &'a Found,
     /// The version of Cassandra that would run.
@@ -25,6 +25,15 @@ pub struct Case<'a> {
     pub now_ms: u64,
     /// For how long a node may have been away, in milliseconds; `None` for ever.
     pub gc_grace_ms: Option<u64>,
+}
+
+impl Case<'_> {
+    fn note(&self) -> Option<&Note> {
+        match self.memory {
+            Memory::Joined(note) => Some(note),
+            Memory::Nothing | Memory::Adopted => None,
+        }
+    }
 }
 
 /// How a node is started.
@@ -68,6 +77,15 @@ pub enum Refused {
          the node"
     )]
     Emptied(String),
+    /// The volume was adopted, and nobody has joined on it.
+    #[error(
+        "its volume was adopted, since it bears the ring's name, but no node has joined on it: started here it would be a new one, beside a ring that may \
+         exist. Replace the node, which gives it an empty volume"
+    )]
+    NeverJoined,
+    /// The node has left its ring.
+    #[error("host {0} has given its data to the others and left its ring for good; replace the node, which gives it an empty volume")]
+    Left(String),
     /// The volume is an older copy.
     #[error(
         "its directory is older than what is known of it: {0}. It was rolled back, or is a copy; what was written since is missing. Bring the right volume \
@@ -115,18 +133,26 @@ pub fn judge(case: &Case) -> Result<Admitted, Refused> {
     // A name of the cluster that was changed by mistake is told as that, where the scheduler knows better.
     let name = &marker.frozen.cluster_name;
     let is_ours = *name == case.wanted.cluster_name
-        || case.note.is_some_and(|it| it.frozen.cluster_name == *name);
+        || case.note().is_some_and(|it| it.frozen.cluster_name == *name);
     if marker.member != case.member || !is_ours {
         return Err(Refused::Foreign {
             is: whose(marker.member, &marker.frozen),
             wanted: whose(case.member, case.wanted),
         });
     }
-    if let Some(note) = case.note {
+    if let Some(note) = case.note() {
         as_noted(note, marker)?;
     }
     frozen(&marker.frozen, case.wanted)?;
-    let Some(joined) = &marker.joined else { return Ok(Admitted::ToJoin(marker.clone())) };
+    let Some(joined) = &marker.joined else {
+        return match case.memory {
+            Memory::Adopted => Err(Refused::NeverJoined),
+            _ => Ok(Admitted::ToJoin(marker.clone())),
+        };
+    };
+    if marker.left {
+        return Err(Refused::Left(joined.host_id.clone()));
+    }
     if !case.found.has_local {
         return Err(Refused::Emptied(joined.host_id.clone()));
     }
@@ -145,9 +171,12 @@ fn unmarked(case: &Case) -> Result<Admitted, Refused> {
     if !case.found.others.is_empty() {
         return Err(Refused::Unmarked(case.found.others.clone()));
     }
-    match case.note {
-        Some(note) => Err(Refused::Empty(note.joined.host_id.clone())),
-        None => Ok(Admitted::ToJoin(Marker::about_to_join(case.member, case.wanted.clone()))),
+    match case.memory {
+        Memory::Joined(note) => Err(Refused::Empty(note.joined.host_id.clone())),
+        Memory::Adopted => Err(Refused::NeverJoined),
+        Memory::Nothing => {
+            Ok(Admitted::ToJoin(Marker::about_to_join(case.member, case.wanted.clone())))
+        }
     }
 }
 
@@ -191,7 +220,7 @@ mod tests {
     /// A member that has joined, on its own volume.
     struct Bed {
         wanted: Frozen,
-        note: Option<Note>,
+        memory: Memory,
         found: Found,
         release: &'static str,
     }
@@ -200,13 +229,14 @@ mod tests {
         fn new() -> Bed {
             let mut marker = joined_marker(1, 5);
             marker.alive_at_ms = NOW_MS - 1_000;
-            let note = marker.note("10.0.0.1");
+            let note = marker.note("10.0.0.1", "v-1").unwrap();
+            let memory = Memory::Joined(Box::new(note));
             let found = Found {
                 marker: Ok(Some(marker)),
                 others: vec!["data".to_owned()],
                 has_local: true,
             };
-            Bed { wanted: wanted(), note, found, release: "5.0.9" }
+            Bed { wanted: wanted(), memory, found, release: "5.0.9" }
         }
 
         fn marker(&mut self) -> &mut Marker {
@@ -221,7 +251,7 @@ mod tests {
             judge(&Case {
                 member: 1,
                 wanted: &self.wanted,
-                note: self.note.as_ref(),
+                memory: &self.memory,
                 found: &self.found,
                 release: &Release::parse(self.release).unwrap(),
                 now_ms: NOW_MS,
@@ -240,7 +270,10 @@ mod tests {
         let bed = Bed::new();
         assert!(matches!(bed.judge(), Ok(Admitted::Back(it)) if it.starts == 5));
         // What it said last did not reach the scheduler.
-        assert!(matches!(Bed { note: None, ..Bed::new() }.judge(), Ok(Admitted::Back(_))));
+        assert!(matches!(
+            Bed { memory: Memory::Nothing, ..Bed::new() }.judge(),
+            Ok(Admitted::Back(_))
+        ));
         let mut bed = Bed::new();
         bed.marker().starts = 6;
         assert!(bed.judge().is_ok());
@@ -248,11 +281,14 @@ mod tests {
 
     #[test]
     fn a_new_member_joins_on_an_empty_volume_and_goes_on_after_a_crash() {
-        let new = Bed { note: None, ..Bed::new().empty() };
+        let new = Bed { memory: Memory::Nothing, ..Bed::new().empty() };
         let marker = Marker::about_to_join(1, wanted());
         assert_eq!(new.judge(), Ok(Admitted::ToJoin(marker.clone())));
         let found = Found { marker: Ok(Some(marker.clone())), ..Bed::new().found };
-        assert_eq!(Bed { note: None, found, ..Bed::new() }.judge(), Ok(Admitted::ToJoin(marker)));
+        assert_eq!(
+            Bed { memory: Memory::Nothing, found, ..Bed::new() }.judge(),
+            Ok(Admitted::ToJoin(marker))
+        );
     }
 
     #[test]
@@ -264,11 +300,28 @@ mod tests {
     }
 
     #[test]
+    fn an_adopted_volume_is_that_of_a_node_that_has_joined_or_refused() {
+        let adopted = |bed: Bed| Bed { memory: Memory::Adopted, ..bed };
+        assert!(matches!(adopted(Bed::new()).judge(), Ok(Admitted::Back(_))));
+        adopted(Bed::new().empty()).refused("its volume was adopted");
+        let mut bed = adopted(Bed::new());
+        bed.marker().joined = None;
+        bed.refused("no node has joined on it");
+    }
+
+    #[test]
+    fn a_node_that_has_left_does_not_come_back() {
+        let mut bed = Bed::new();
+        *bed.marker() = joined_marker(1, 5).having_left();
+        bed.refused("host host-1 has given its data to the others");
+    }
+
+    #[test]
     fn a_foreign_directory_is_refused() {
         let mut unmarked = Bed::new();
         unmarked.found.marker = Ok(None);
         unmarked.refused("not empty (data) and bears no marker");
-        Bed { note: None, ..unmarked }.refused("bears no marker");
+        Bed { memory: Memory::Nothing, ..unmarked }.refused("bears no marker");
         for change in [
             |it: &mut Marker| it.member = 2,
             |it: &mut Marker| it.frozen.cluster_name = "other".to_owned(),

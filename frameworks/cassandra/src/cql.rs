@@ -37,6 +37,8 @@ pub enum Field {
     Text(String),
     /// A set or list of such.
     List(Vec<String>),
+    /// A map of such.
+    Map(BTreeMap<String, String>),
     /// Something of another type.
     Other,
 }
@@ -135,6 +137,7 @@ enum Kind {
     Uuid,
     Inet,
     List(Box<Kind>),
+    Map(Box<(Kind, Kind)>),
     Other,
 }
 
@@ -226,11 +229,7 @@ impl<'a> Reader<'a> {
             0x0C | 0x0F => Kind::Uuid,
             0x10 => Kind::Inet,
             0x20 | 0x22 => Kind::List(Box::new(self.kind(depth + 1)?)),
-            0x21 => {
-                self.kind(depth + 1)?;
-                self.kind(depth + 1)?;
-                Kind::Other
-            }
+            0x21 => Kind::Map(Box::new((self.kind(depth + 1)?, self.kind(depth + 1)?))),
             0x30 => {
                 self.string()?;
                 self.string()?;
@@ -252,15 +251,26 @@ impl<'a> Reader<'a> {
 }
 
 fn field(kind: &Kind, bytes: &[u8]) -> Result<Field, BadFrame> {
-    let Kind::List(kind) = kind else {
-        return Ok(text(kind, bytes).map_or(Field::Other, Field::Text));
-    };
     let mut reader = Reader(bytes);
-    let mut items = Vec::new();
-    for _ in 0..reader.count()? {
-        items.extend(reader.bytes()?.and_then(|it| text(kind, it)));
+    match kind {
+        Kind::List(kind) => {
+            let mut items = Vec::new();
+            for _ in 0..reader.count()? {
+                items.extend(reader.bytes()?.and_then(|it| text(kind, it)));
+            }
+            Ok(Field::List(items))
+        }
+        Kind::Map(kinds) => {
+            let mut items = BTreeMap::new();
+            for _ in 0..reader.count()? {
+                let key = reader.bytes()?.and_then(|it| text(&kinds.0, it));
+                let value = reader.bytes()?.and_then(|it| text(&kinds.1, it));
+                items.extend(key.zip(value));
+            }
+            Ok(Field::Map(items))
+        }
+        _ => Ok(text(kind, bytes).map_or(Field::Other, Field::Text)),
     }
-    Ok(Field::List(items))
 }
 
 fn text(kind: &Kind, bytes: &[u8]) -> Option<String> {
@@ -279,7 +289,7 @@ fn text(kind: &Kind, bytes: &[u8]) -> Option<String> {
             4 => std::net::IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?).to_string(),
             _ => std::net::IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?).to_string(),
         },
-        Kind::List(_) | Kind::Other => return None,
+        Kind::List(_) | Kind::Map(_) | Kind::Other => return None,
     })
 }
 
@@ -293,10 +303,10 @@ fn uuid(bytes: [u8; 16]) -> String {
 pub(crate) mod tests {
     use super::*;
 
-    /// A result with a text, a UUID, a set of texts, an address and a number.
+    /// A result with a text, a UUID, a set of texts, an address, a number and a map of texts.
     pub(crate) fn result() -> Vec<u8> {
         let mut body = ROWS.to_be_bytes().to_vec();
-        body.extend([0, 0, 0, 1, 0, 0, 0, 5]);
+        body.extend([0, 0, 0, 1, 0, 0, 0, 6]);
         string(&mut body, "system");
         string(&mut body, "local");
         for (name, kind) in [
@@ -305,6 +315,7 @@ pub(crate) mod tests {
             ("tokens", &[0, 0x22, 0, 0x0D]),
             ("address", &[0, 0x10]),
             ("port", &[0, 0x09]),
+            ("replication", &[0, 0x21, 0, 0x0D, 0, 0x0D]),
         ] {
             string(&mut body, name);
             body.extend(kind);
@@ -319,6 +330,7 @@ pub(crate) mod tests {
         cell(&[0, 0, 0, 2, 0, 0, 0, 2, b'-', b'7', 0, 0, 0, 1, b'9']);
         cell(&[127, 0, 0, 2]);
         cell(&(-2_i32).to_be_bytes());
+        cell(&[0, 0, 0, 1, 0, 0, 0, 2, b'd', b'c', 0, 0, 0, 1, b'3']);
         body
     }
 
@@ -338,6 +350,8 @@ pub(crate) mod tests {
         assert_eq!(rows[0]["tokens"], Field::List(vec!["-7".to_owned(), "9".to_owned()]));
         assert_eq!(rows[0]["address"], text("127.0.0.2"));
         assert_eq!(rows[0]["port"], text("-2"));
+        let map = BTreeMap::from([("dc".to_owned(), "3".to_owned())]);
+        assert_eq!(rows[0]["replication"], Field::Map(map));
     }
 
     #[test]

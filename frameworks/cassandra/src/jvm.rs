@@ -86,6 +86,29 @@ pub fn arguments(
     words
 }
 
+/// The arguments behind `java` for nodetool at this node, but for what it is told.
+pub fn tool_arguments(
+    settings: &Settings,
+    jars: &Jars,
+    address: IpAddr,
+    conf: &Path,
+    sandbox: &Path,
+) -> Vec<String> {
+    let host = if address.is_loopback() { address.to_string() } else { "127.0.0.1".to_owned() };
+    let small = ["-Xmx48m", "-Xss256k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+    let mut words: Vec<String> = small.map(str::to_owned).into();
+    words.extend(EXPORTS.iter().map(|it| format!("--add-exports={it}=ALL-UNNAMED")));
+    words.extend(OPENS.iter().map(|it| format!("--add-opens={it}=ALL-UNNAMED")));
+    words.push(format!("-Dlogback.configurationFile={}", conf.join("logback.xml").display()));
+    // It writes down what it was told.
+    words.push(format!("-Duser.home={}", sandbox.display()));
+    words.extend(["-cp".to_owned(), format!("{}/*", jars.dir.display())]);
+    let told = ["org.apache.cassandra.tools.NodeTool", "-h", &host, "-p"];
+    words.extend(told.map(str::to_owned));
+    words.push(settings.jmx_port.to_string());
+    words
+}
+
 fn collector(sizes: &Sizes) -> &'static [&'static str] {
     if G1_FROM_MB <= sizes.heap_mb && 1 < sizes.processors {
         return &[

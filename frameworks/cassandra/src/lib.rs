@@ -5,13 +5,18 @@
 //! It relies on `holdfast-sdk`. Nothing here ever destroys a volume, or writes into Cassandra's own files.
 
 pub mod admission;
+pub mod backup;
 pub mod cql;
 pub mod directory;
+pub mod hooks;
 pub mod jars;
+pub mod jobs;
 pub mod jvm;
+pub mod leaving;
 pub mod log_tail;
 pub mod marker;
 pub mod node;
+pub mod orders;
 pub mod prepare;
 pub mod readiness;
 pub mod ring;
@@ -20,5 +25,7 @@ pub mod seeds;
 pub mod settings;
 pub mod shown;
 pub mod sizes;
+pub mod spec;
 pub mod topology;
+pub mod watch;
 pub mod yaml;

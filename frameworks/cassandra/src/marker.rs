@@ -12,8 +12,14 @@ use serde::{Deserialize, Serialize};
 
 /// The name of the marker on the volume.
 pub const MARKER_FILE: &str = "holdfast-member.json";
-/// The format of markers and notes that is written.
+/// The format of markers that are written, but for nodes that have left.
 const FORMAT: u32 = 1;
+/// The format of the markers of nodes that have left their ring: nobody who does not know of that may read them.
+const LEFT_FORMAT: u32 = 2;
+/// The format of notes.
+const NOTE_FORMAT: u32 = 2;
+/// What the scheduler remembers of a member whose volume it adopted: it must have joined, and the volume's marker says as whom.
+pub const ADOPTED: &str = "adopted";
 
 /// What is decided at the first join, once for all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,19 +75,38 @@ pub struct Marker {
     pub starts: u64,
     /// When it was last seen serving, in milliseconds since 1970; 0 if never.
     pub alive_at_ms: u64,
+    /// Whether it has given its data to the others and left its ring, for good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
 }
 
 impl Marker {
     /// The marker of a member that is about to join.
     pub fn about_to_join(member: u32, frozen: Frozen) -> Marker {
         let release = String::new();
-        Marker { format: FORMAT, member, frozen, joined: None, release, starts: 0, alive_at_ms: 0 }
+        Marker {
+            format: FORMAT,
+            member,
+            frozen,
+            joined: None,
+            release,
+            starts: 0,
+            alive_at_ms: 0,
+            left: false,
+        }
+    }
+
+    /// The same of a node that has left its ring.
+    pub fn having_left(self) -> Marker {
+        Marker { format: LEFT_FORMAT, left: true, ..self }
     }
 
     /// What the scheduler is to remember; `None` before it has joined.
-    pub fn note(&self, address: &str) -> Option<Note> {
+    pub fn note(&self, address: &str, claim: &str) -> Option<Note> {
         Some(Note {
-            format: FORMAT,
+            format: NOTE_FORMAT,
+            claim: claim.to_owned(),
+            left: self.left,
             member: self.member,
             frozen: self.frozen.clone(),
             joined: self.joined.clone()?,
@@ -110,7 +135,7 @@ impl Marker {
             Err(error) => return Err(error.to_string()),
         };
         let marker: Marker = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        known_format(marker.format)?;
+        known_format(marker.format, LEFT_FORMAT)?;
         Ok(Some(marker))
     }
 
@@ -134,6 +159,10 @@ pub struct Note {
     format: u32,
     /// The number of the member.
     pub member: u32,
+    /// The volume that it joined on. A member that has got another one since replaces this node.
+    pub claim: String,
+    /// Whether it has given its data to the others and left its ring, for good.
+    pub left: bool,
     /// What was decided when it joined.
     pub frozen: Frozen,
     /// Who it is in its ring.
@@ -152,34 +181,59 @@ impl Note {
         serde_json::to_string(self).expect("texts and numbers are always written")
     }
 
-    /// Reads what was kept; `None` for what is empty.
+    /// Reads what a node says.
     ///
     /// # Errors
     /// When it cannot be understood, for people.
-    pub fn read(text: &[u8]) -> Result<Option<Note>, String> {
-        if text.is_empty() {
-            return Ok(None);
-        }
+    pub fn read(text: &[u8]) -> Result<Note, String> {
         let note: Note = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        known_format(note.format)?;
-        Ok(Some(note))
+        known_format(note.format, NOTE_FORMAT)?;
+        Ok(note)
     }
 
     /// Whether `newer` says more of the same node: another start, or another address.
     pub fn gives_way_to(&self, newer: &Note) -> bool {
         let same = self.member == newer.member
+            && self.claim == newer.claim
+            && self.left <= newer.left
             && self.joined.host_id == newer.joined.host_id
             && self.frozen == newer.frozen;
         same && self.starts <= newer.starts && self != newer
     }
 }
 
-fn known_format(format: u32) -> Result<(), String> {
-    if format == FORMAT {
+/// What is remembered of a member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// Nothing: it never joined.
+    #[default]
+    Nothing,
+    /// Its volume was adopted, so that it must have joined; the marker there says as whom.
+    Adopted,
+    /// The node that it is, or was on an earlier volume.
+    Joined(Box<Note>),
+}
+
+impl Memory {
+    /// Reads what was kept.
+    ///
+    /// # Errors
+    /// When it cannot be understood, for people.
+    pub fn read(text: &[u8]) -> Result<Memory, String> {
+        match text {
+            [] => Ok(Memory::Nothing),
+            _ if text == ADOPTED.as_bytes() => Ok(Memory::Adopted),
+            _ => Ok(Memory::Joined(Box::new(Note::read(text)?))),
+        }
+    }
+}
+
+fn known_format(format: u32, most: u32) -> Result<(), String> {
+    if (1..=most).contains(&format) {
         return Ok(());
     }
     Err(format!(
-        "format {format} is not known to this version, which knows {FORMAT}; use a newer one"
+        "format {format} is not known to this version, which knows {most}; use a newer one"
     ))
 }
 
@@ -214,7 +268,8 @@ pub(crate) mod tests {
     fn what_was_written_is_read_again_and_nothing_else_is_left() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Marker::read(dir.path()), Ok(None));
-        for marker in [Marker::about_to_join(3, frozen()), joined_marker(3, 9)] {
+        let left = joined_marker(3, 9).having_left();
+        for marker in [Marker::about_to_join(3, frozen()), joined_marker(3, 9), left] {
             marker.write(dir.path()).unwrap();
             assert_eq!(Marker::read(dir.path()), Ok(Some(marker)));
         }
@@ -240,12 +295,12 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         joined_marker(0, 1).write(dir.path()).unwrap();
         let whole = fs::read_to_string(dir.path().join(MARKER_FILE)).unwrap();
-        let newer = whole.replace("\"format\": 1", "\"format\": 2");
+        let newer = whole.replace("\"format\": 1", "\"format\": 3");
         for (text, says) in [
             ("", "EOF"),
             (&whole[..whole.len() / 2], "EOF"),
             ("{}", "missing field"),
-            (&newer, "format 2"),
+            (&newer, "format 3"),
         ] {
             fs::write(dir.path().join(MARKER_FILE), text).unwrap();
             let error = Marker::read(dir.path()).unwrap_err();
@@ -255,15 +310,20 @@ pub(crate) mod tests {
 
     #[test]
     fn a_note_goes_forward_only_and_never_to_another_node() {
-        let note = |member, starts| joined_marker(member, starts).note("10.0.0.1").unwrap();
+        let note = |member, starts| joined_marker(member, starts).note("10.0.0.1", "v-1").unwrap();
         assert!(note(0, 1).gives_way_to(&note(0, 2)));
         assert!(!note(0, 2).gives_way_to(&note(0, 1)));
         assert!(!note(0, 2).gives_way_to(&note(0, 2)), "there is nothing to write");
         assert!(!note(0, 1).gives_way_to(&note(1, 2)));
         let moved = Note { address: "10.0.0.9".to_owned(), ..note(0, 2) };
         assert!(note(0, 2).gives_way_to(&moved));
-        assert_eq!(Note::read(moved.to_text().as_bytes()), Ok(Some(moved)));
-        assert_eq!(Note::read(b""), Ok(None));
-        assert!(Note::read(b"?").is_err());
+        let left = joined_marker(0, 2).having_left().note("10.0.0.1", "v-1").unwrap();
+        assert!(note(0, 2).gives_way_to(&left) && !left.gives_way_to(&note(0, 2)));
+        assert!(!note(0, 1).gives_way_to(&Note { claim: "v-2".to_owned(), ..note(0, 2) }));
+        let text = moved.to_text();
+        assert_eq!(Memory::read(text.as_bytes()), Ok(Memory::Joined(Box::new(moved))));
+        assert_eq!(Memory::read(b""), Ok(Memory::Nothing));
+        assert_eq!(Memory::read(ADOPTED.as_bytes()), Ok(Memory::Adopted));
+        assert!(Memory::read(b"?").is_err());
     }
 }

@@ -17,8 +17,10 @@ use holdfast_sdk::net::executor::{
 };
 use holdfast_sdk::net::{Context, Result};
 
+use crate::jobs::{Beside, Job, Tool};
 use crate::log_tail::{jvm_error, LogTail};
 use crate::marker::{Joined, Marker};
+use crate::orders::{to_text, Act, Order, Progress, Report};
 use crate::prepare::{now_ms, prepare, Arguments, Prepared};
 use crate::readiness::{Change, Readiness};
 use crate::ring::{Facts, Session};
@@ -36,6 +38,14 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 
 type Look = std::result::Result<Facts, String>;
 
+/// What a thread beside the loop has to say.
+enum Seen {
+    /// The node was looked at.
+    Look(Look),
+    /// An order was carried out, or was not.
+    Done(String, std::result::Result<(), String>),
+}
+
 /// Runs until the node has ended and the agent knows it, or until the agent says so.
 ///
 /// # Errors
@@ -52,12 +62,17 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         looker,
         welcome: None,
         course: None,
+        job: None,
     };
     loop {
         let happened = match executor.next_of(&mut children, &mut looks).await {
             Next::Happened(happened) => happened,
-            Next::Noticed(look) => {
+            Next::Noticed(Seen::Look(look)) => {
                 node.looked(look, &mut children);
+                continue;
+            }
+            Next::Noticed(Seen::Done(order, outcome)) => {
+                node.done(&order, outcome);
                 continue;
             }
         };
@@ -70,7 +85,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
                 children.kill(&task, grace, "stopped as asked");
             }
             Happened::Event(Event::Shutdown(_)) | Happened::Ended(_) | Happened::Lost => break,
-            Happened::Event(Event::LaunchGroup(_) | Event::Message(_)) => {}
+            Happened::Event(Event::Message(words)) => node.told(&words),
+            Happened::Event(Event::LaunchGroup(_)) => {}
         }
     }
     let longest = environment.shutdown_grace.saturating_sub(LAST_WORDS);
@@ -99,9 +115,11 @@ struct Node {
     arguments: Arguments,
     note: String,
     reporter: Reporter,
-    looker: Notifier<Look>,
+    looker: Notifier<Seen>,
     welcome: Option<Box<Welcome>>,
     course: Option<Course>,
+    /// The last order.
+    job: Option<Job>,
 }
 
 impl Node {
@@ -174,10 +192,86 @@ impl Node {
             }
             None => {}
         }
-        if let Some(note) = course.prepared.marker.note(&course.prepared.address.to_string()) {
-            // Nobody acknowledges messages, and one that says nothing new costs next to nothing.
+        self.say_who();
+    }
+
+    /// Says who it is. Nobody acknowledges messages, and one that says nothing new costs next to nothing.
+    fn say_who(&self) {
+        let Some(course) = &self.course else { return };
+        let address = course.prepared.address.to_string();
+        if let Some(note) = course.prepared.marker.note(&address, &self.arguments.claim) {
             self.reporter.message(note.to_text());
         }
+    }
+
+    /// Takes an order. One that it knows is answered; while it does another one, the scheduler says it again.
+    fn told(&mut self, words: &[u8]) {
+        let Ok(order) = serde_json::from_slice::<Order>(words) else {
+            return tracing::warn!(
+                "a message of the scheduler's makes no sense, and is left alone"
+            );
+        };
+        if let Some(job) = &self.job {
+            if job.order == order {
+                return self.say_how(job);
+            }
+            if job.progress == Progress::Running {
+                return;
+            }
+        }
+        let Some(course) = &self.course else { return };
+        tracing::info!("order {}: it begins", order.order);
+        let tool = Tool {
+            java: self.arguments.settings.java.clone(),
+            words: course.prepared.tool.clone(),
+        };
+        let settings = &self.arguments.settings;
+        let beside = Beside {
+            tool,
+            marker: course.prepared.marker.clone(),
+            volume: course.prepared.volume.clone(),
+            address: course.prepared.address,
+            port: settings.native_transport_port,
+            backup_dir: settings.backup_dir.clone(),
+        };
+        let (given, looker) = (order.clone(), self.looker.clone());
+        std::thread::spawn(move || {
+            let outcome = beside.carry_out(&given);
+            looker.tell(Seen::Done(given.order, outcome))
+        });
+        let job = Job { order, progress: Progress::Running };
+        self.say_how(&job);
+        self.job = Some(job);
+    }
+
+    fn say_how(&self, job: &Job) {
+        let (order, progress) = (job.order.order.clone(), job.progress.clone());
+        self.reporter.message(to_text(&Report { order, progress }));
+    }
+
+    /// Takes the end of an order. That a node has left is on its volume before it is said.
+    fn done(&mut self, order: &str, outcome: std::result::Result<(), String>) {
+        let Some(mut job) = self.job.take().filter(|it| it.order.order == order) else { return };
+        let outcome =
+            match (outcome, &mut self.course) {
+                (Ok(()), Some(course)) if job.order.act == Act::Leave => {
+                    course.mark(course.prepared.marker.clone().having_left());
+                    match course.prepared.marker.left {
+                        true => Ok(()),
+                        false => Err("it has left, and the marker on its volume cannot be written"
+                            .to_owned()),
+                    }
+                }
+                (outcome, _) => outcome,
+            };
+        match &outcome {
+            Ok(()) => tracing::info!("order {order}: it is done"),
+            Err(why) => tracing::error!("order {order}: {why}"),
+        }
+        job.progress = outcome.map_or_else(Progress::Failed, |()| Progress::Done);
+        self.say_who();
+        self.say_how(&job);
+        self.job = Some(job);
     }
 }
 
@@ -245,12 +339,12 @@ fn now() -> holdfast_sdk::model::Instant {
 }
 
 /// Looks at a node until nobody wants to know any more.
-fn look_on(address: IpAddr, port: u16, looker: &Notifier<Look>, is_over: &AtomicBool) {
+fn look_on(address: IpAddr, port: u16, looker: &Notifier<Seen>, is_over: &AtomicBool) {
     let mut session = None;
     while !is_over.load(Ordering::Relaxed) {
         let look = look(&mut session, address, port).map_err(|error| format!("{error:#}"));
         let pause = if look.is_ok() { LOOK } else { LOOK_SOON };
-        if !looker.tell(look) {
+        if !looker.tell(Seen::Look(look)) {
             return;
         }
         // tidy: sleep is the point: a node is looked at now and then
@@ -281,6 +375,7 @@ mod tests {
                 volume,
                 address,
                 arguments: Vec::new(),
+                tool: Vec::new(),
                 words: String::new(),
             },
             readiness: Readiness::default(),
@@ -335,9 +430,9 @@ mod tests {
         let volume = dir.path().join("volume");
         let mut course = course(&volume, Marker::about_to_join(0, frozen()));
         course.recognise(&facts("h")).unwrap();
-        assert_eq!(course.prepared.marker.note("10.0.0.1"), None);
+        assert_eq!(course.prepared.marker.note("10.0.0.1", "v"), None);
         std::fs::create_dir(&volume).unwrap();
         course.recognise(&facts("h")).unwrap();
-        assert_eq!(course.prepared.marker.note("10.0.0.1").unwrap().joined.host_id, "h");
+        assert_eq!(course.prepared.marker.note("10.0.0.1", "v").unwrap().joined.host_id, "h");
     }
 }

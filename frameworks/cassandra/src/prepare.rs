@@ -16,7 +16,7 @@ use crate::admission::{judge, Admitted, Case};
 use crate::directory;
 use crate::jars::Jars;
 use crate::jvm;
-use crate::marker::{Marker, Note};
+use crate::marker::{Marker, Memory};
 use crate::settings::{place_name, Settings};
 use crate::topology::is_calm;
 use crate::yaml;
@@ -43,6 +43,12 @@ pub struct Arguments {
     /// It is the first node of a cluster that is new, and its own seed.
     #[arg(long, conflicts_with = "seeds")]
     pub first: bool,
+    /// The name of its volume.
+    #[arg(long, default_value = "", value_name = "VOLUME")]
+    pub claim: String,
+    /// The address of the node that it replaces.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "first")]
+    pub replace: Option<IpAddr>,
 }
 
 /// A node that may be started.
@@ -56,6 +62,8 @@ pub struct Prepared {
     pub address: IpAddr,
     /// What stands behind `java`.
     pub arguments: Vec<String>,
+    /// What stands behind `java` for nodetool, before what it is told.
+    pub tool: Vec<String>,
     /// What is done, for people.
     pub words: String,
 }
@@ -75,20 +83,16 @@ pub fn prepare(
         settings.allow_root || !is_root()?,
         "Cassandra does not run as root; run the scheduler with --user NAME, or with --allow-root"
     );
-    ensure!(
-        arguments.first || !arguments.seeds.is_empty(),
-        "there is nobody whom it could ask about its ring: no other node has joined; bring one back first"
-    );
-    let note = Note::read(note).map_err(|why| {
+    let memory = Memory::read(note).map_err(|why| {
         holdfast_sdk::net::Error::msg(format!(
             "what the scheduler remembers of it cannot be read ({why}); restore its ledger"
         ))
     })?;
-    let jars = match (&settings.source.distribution, &settings.source.jars) {
-        (Some(dir), _) => Jars::of_distribution(dir)?,
-        (None, Some(dir)) => Jars::of(dir)?,
-        (None, None) => bail!("neither --distribution nor --jars says where Cassandra is"),
-    };
+    ensure!(
+        arguments.first || !arguments.seeds.is_empty() || memory != Memory::Nothing,
+        "there is nobody whom it could ask about its ring: no other node has joined; bring one back first"
+    );
+    let jars = jars(settings)?;
     let sizes = settings.sizes()?;
     let address = address_of(&welcome.hostname)?;
     let frozen = settings.frozen(&rack(settings, welcome)?);
@@ -98,7 +102,7 @@ pub fn prepare(
     let admitted = judge(&Case {
         member: arguments.member,
         wanted: &frozen,
-        note: note.as_ref(),
+        memory: &memory,
         found: &found,
         release: &jars.release,
         now_ms: now_ms(),
@@ -106,20 +110,22 @@ pub fn prepare(
     })?;
     is_free(address, settings.storage_port)?;
     is_free(address, settings.native_transport_port)?;
+    let mut replaced = None;
     let (mut marker, words) = match admitted {
         Admitted::ToJoin(marker) => {
-            if !arguments.first {
-                is_calm(&arguments.seeds, settings.native_transport_port, address)
-                    .context("it joins once its ring is calm")?;
-            }
-            (marker, "it joins its ring".to_owned())
+            replaced = arguments.replace;
+            (marker, may_join(arguments, address)?)
         }
         Admitted::Back(marker) => {
             let host = marker.joined.as_ref().map(|it| it.host_id.clone()).unwrap_or_default();
             (marker, format!("it comes back as host {host}"))
         }
     };
-    let seeds = if arguments.first { vec![address] } else { arguments.seeds.clone() };
+    // One that has joined may be its own seed, and is when nobody else is known.
+    let seeds = match arguments.seeds.as_slice() {
+        [] => vec![address],
+        seeds => seeds.to_vec(),
+    };
     let node = yaml::Node {
         settings,
         frozen: &frozen,
@@ -134,8 +140,35 @@ pub fn prepare(
     marker.starts += 1;
     marker.release = jars.release.to_string();
     marker.write(&volume).context("the marker cannot be written on its volume")?;
-    let arguments = jvm::arguments(settings, &sizes, &jars, address, &conf, &volume);
-    Ok(Prepared { marker, volume, address, arguments, words })
+    let mut arguments = jvm::arguments(settings, &sizes, &jars, address, &conf, &volume);
+    if let Some(old) = replaced {
+        // Before the class, which is the last word.
+        let option = format!("-Dcassandra.replace_address_first_boot={old}");
+        arguments.insert(arguments.len().saturating_sub(1), option);
+    }
+    let tool = jvm::tool_arguments(settings, &jars, address, &conf, sandbox);
+    Ok(Prepared { marker, volume, address, arguments, tool, words })
+}
+
+/// Looks whether the ring is calm enough for another node; what is done then, for people.
+fn may_join(arguments: &Arguments, address: IpAddr) -> Result<String> {
+    if !arguments.first {
+        let but: Vec<IpAddr> = std::iter::once(address).chain(arguments.replace).collect();
+        is_calm(&arguments.seeds, arguments.settings.native_transport_port, &but)
+            .context("it joins once its ring is calm")?;
+    }
+    Ok(match arguments.replace {
+        None => "it joins its ring".to_owned(),
+        Some(old) => format!("it joins its ring in the place of the node at {old}"),
+    })
+}
+
+fn jars(settings: &Settings) -> Result<Jars> {
+    Ok(match (&settings.source.distribution, &settings.source.jars) {
+        (Some(dir), _) => Jars::of_distribution(dir)?,
+        (None, Some(dir)) => Jars::of(dir)?,
+        (None, None) => bail!("neither --distribution nor --jars says where Cassandra is"),
+    })
 }
 
 fn configure(conf: &Path, node: &yaml::Node) -> std::io::Result<()> {
@@ -318,6 +351,34 @@ mod tests {
     }
 
     #[test]
+    fn an_adopted_node_that_knows_nobody_else_is_its_own_seed_and_an_empty_one_is_refused() {
+        let bed = Bed::new();
+        let adopted = crate::marker::ADOPTED.as_bytes();
+        let volume = bed.sandbox.path().join("cassandra");
+        let words = bed.words.iter().map(String::as_str);
+        let arguments = Words::try_parse_from(words).unwrap().arguments;
+        let prepare = |note: &[u8]| prepare(&arguments, note, &bed.welcome, bed.sandbox.path());
+        let error = prepare(adopted).unwrap_err().to_string();
+        assert!(error.contains("its volume was adopted"), "{error}");
+        assert!(prepare(b"").unwrap_err().to_string().contains("nobody whom it could ask"));
+        assert_eq!(fs::read_dir(&volume).unwrap().count(), 0, "the volume is left alone");
+        let mut marker = crate::marker::tests::joined_marker(1, 4);
+        marker.frozen.cluster_name = "holdfast".to_owned();
+        marker.alive_at_ms = now_ms();
+        marker.write(&volume).unwrap();
+        let table = volume.join("data/system/local-7ad54392bcdd35a684174e047860b377");
+        fs::create_dir_all(&table).unwrap();
+        fs::write(table.join("nb-1-big-Data.db"), "").unwrap();
+        let prepared = prepare(adopted).unwrap();
+        assert_eq!(
+            (prepared.marker.starts, prepared.words.as_str()),
+            (5, "it comes back as host host-1")
+        );
+        let yaml = fs::read_to_string(bed.sandbox.path().join("conf/cassandra.yaml")).unwrap();
+        assert!(yaml.contains("seeds: '127.0.0.1'"), "{yaml}");
+    }
+
+    #[test]
     fn what_is_not_as_it_must_be_is_refused_and_nothing_is_written_on_the_volume() {
         let mut bed = Bed::new();
         bed.refused(&["--rack-attribute", "zone"], "has no attribute `zone`");
@@ -347,7 +408,7 @@ mod tests {
         let mut marker = Marker::about_to_join(1, bed.prepare(&[], b"").unwrap().marker.frozen);
         marker.joined = Some(crate::marker::Joined { host_id: "h".to_owned(), tokens: Vec::new() });
         marker.starts = 9;
-        let note = marker.note("127.0.0.1").unwrap().to_text();
+        let note = marker.note("127.0.0.1", "v-1").unwrap().to_text();
         let error = bed.prepare(&[], note.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("older than what is known of it"), "{error}");
     }

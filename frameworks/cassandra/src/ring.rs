@@ -14,7 +14,8 @@ use crate::cql::{self, Answer, Field, Row};
 /// How long a node may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCAL: &str = "SELECT cluster_name, data_center, rack, partitioner, host_id, tokens, release_version, bootstrapped FROM system.local";
-const GOSSIP: &str = "SELECT address, dc, rack, status_with_port, host_id, \"schema\", load FROM system_views.gossip_info";
+const GOSSIP: &str = "SELECT address, dc, rack, status_with_port, host_id, \"schema\", load, generation, heartbeat FROM system_views.gossip_info";
+const KEYSPACES: &str = "SELECT keyspace_name, replication FROM system_schema.keyspaces";
 const STREAMING: &str = "SELECT operation, status, peers FROM system_views.streaming";
 
 /// What a node says about itself.
@@ -80,6 +81,33 @@ pub struct Node {
     pub schema: String,
     /// How much data it has, in bytes, as it last said.
     pub load_bytes: u64,
+    /// When its process started, as it says; each start has another.
+    pub generation: i64,
+    /// What it counts up each second while it is heard.
+    pub heartbeat: i64,
+}
+
+/// How often the rows of a keyspace are there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyspace {
+    /// Its name.
+    pub name: String,
+    /// The last part of the class of its strategy, such as `NetworkTopologyStrategy`.
+    pub strategy: String,
+    /// Its options: a number for each data centre, or `replication_factor`.
+    pub options: std::collections::BTreeMap<String, String>,
+}
+
+impl Keyspace {
+    fn read(row: &Row) -> Keyspace {
+        let mut options = match row.get("replication") {
+            Some(Field::Map(options)) => options.clone(),
+            _ => Default::default(),
+        };
+        let class = options.remove("class").unwrap_or_default();
+        let strategy = class.rsplit('.').next().unwrap_or_default().to_owned();
+        Keyspace { name: text(row, "keyspace_name"), strategy, options }
+    }
 }
 
 impl Node {
@@ -94,6 +122,8 @@ impl Node {
             host_id: text(row, "host_id"),
             schema: text(row, "schema"),
             load_bytes: load as u64,
+            generation: text(row, "generation").parse().unwrap_or_default(),
+            heartbeat: text(row, "heartbeat").parse().unwrap_or_default(),
         }
     }
 }
@@ -157,6 +187,14 @@ impl Session {
     /// When it does not answer.
     pub fn nodes(&mut self) -> Result<Vec<Node>> {
         Ok(self.rows(GOSSIP)?.iter().map(Node::read).collect())
+    }
+
+    /// The keyspaces, those of Cassandra itself included.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn keyspaces(&mut self) -> Result<Vec<Keyspace>> {
+        Ok(self.rows(KEYSPACES)?.iter().map(Keyspace::read).collect())
     }
 
     /// What the node moves from or to others now, for people. What has ended is remembered for a while, and not told.

@@ -1,22 +1,19 @@
-//! What the service wants: how many nodes, in which order they join, what each is told. The keeper of the SDK does the rest.
+//! The scheduler of a ring: the SDK's keeper of pods with the ring's spec and hooks. It is shown and changed by `holdfast service ...`, as any
+//! service.
 //!
-//! One node joins at a time, and only while those before it run. A node that has joined is never asked to join again: it comes back to its
-//! volume, or waits for it.
+//! It never begins beside a ring that it does not know: a ledger of the former scheduler is refused, and an empty one asks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use holdfast_sdk::model::{CommandInfo, Role};
-use holdfast_sdk::net::{self, bail, LedgerFile, Options, Result};
-use holdfast_sdk::{Member, Needs, Program, Service};
+use holdfast_sdk::model::Role;
+use holdfast_sdk::net::{self, bail, LedgerFile, Result, ServiceOptions};
+use holdfast_sdk::pods::Lost;
 
-use crate::marker::Note;
-use crate::node::NOTE_VARIABLE;
-use crate::seeds::{seeds, Peer, Seeds};
+use crate::hooks::{thawed, Ring};
 use crate::settings::Settings;
-
-/// What a node may need to end beside the time for which it drains, in milliseconds.
-const END_MS: u64 = 10_000;
+use crate::spec::{service_spec, Frame};
+use crate::watch::{look, Watch};
 
 /// The framework, as the command line describes it.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,174 +39,92 @@ pub struct Arguments {
     /// This program, where the agents find it.
     #[arg(long, default_value_os_t = std::env::current_exe().unwrap_or_default())]
     pub program: PathBuf,
+    /// How it is reached, and what it does without its ledger.
+    #[command(flatten)]
+    pub place: Place,
     /// The settings of the ring.
     #[command(flatten)]
     pub settings: Settings,
 }
 
+/// How the scheduler is reached, and what it does when its ledger is empty and there are volumes of its name.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Place {
+    /// The address on which it serves its pages, for `holdfast service ...`; with port 0 any free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "IP:PORT")]
+    pub listen: SocketAddr,
+    /// HOST:PORT of its pages as others see it, where that is not what it listens on.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// The ledger was lost: take the volumes that bear the service's name as its own. The markers on them say which nodes they are.
+    #[arg(long, conflicts_with = "new")]
+    pub adopt: bool,
+    /// Begin another ring, beside the volumes that bear the service's name.
+    #[arg(long)]
+    pub new: bool,
+}
+
+impl Place {
+    fn lost(&self) -> Lost {
+        match (self.adopt, self.new) {
+            (true, _) => Lost::Adopt,
+            (false, true) => Lost::New,
+            (false, false) => Lost::Ask,
+        }
+    }
+}
+
 fn service_name(text: &str) -> Result<String, String> {
-    let is_plain = |it: char| it.is_ascii_alphanumeric() || it == '-';
-    match !text.is_empty() && text.chars().all(is_plain) {
+    let is_plain = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-';
+    match text.starts_with(|it: char| it.is_ascii_lowercase()) && text.chars().all(is_plain) {
         true => Ok(text.to_owned()),
-        false => Err("use letters, digits and `-`".to_owned()),
+        false => Err("use lower-case letters, digits and `-`, and begin with a letter".to_owned()),
     }
 }
 
 /// Runs the framework until it is told to stop.
 ///
 /// # Errors
-/// When a setting makes no sense or contradicts what the ring was made with, or as [`net::run`].
+/// When a setting makes no sense or contradicts what the ring was made with, or as [`net::run_service`].
 pub async fn run(arguments: Arguments) -> Result<()> {
-    arguments.settings.sizes()?;
+    let settings = &arguments.settings;
+    settings.sizes()?;
     let (file, ledger) = LedgerFile::open(&arguments.ledger, &arguments.name)?;
-    let ring = Ring::new(arguments);
-    if let Err(why) = ring.may_go_on(ledger.members.values()) {
-        bail!("{why}");
-    }
+    let frozen = ledger.service.members.values().find_map(|it| thawed(settings, it));
     file.close()?;
-    let mut options = Options::new(ring.arguments.master.clone(), &ring.arguments.ledger);
-    if let Some(user) = &ring.arguments.user {
-        options.user.clone_from(user);
+    if let Some(why) = frozen {
+        bail!("{why}: set it back");
     }
-    net::run(ring, options).await
+    let spec = arguments.frame().map(|it| service_spec(&it, settings))?;
+    if let Err(wrong) = spec.check() {
+        let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        bail!("{}", wrong.join("\n"));
+    }
+    let mut options = ServiceOptions::new(arguments.master, arguments.ledger);
+    if let Some(user) = arguments.user {
+        options.user = user;
+    }
+    options.lost = arguments.place.lost();
+    (options.listen, options.advertise) = (arguments.place.listen, arguments.place.advertise);
+    let ring = Ring::new(Watch::start(options.news.clone(), look));
+    net::run_service(spec, ring, options).await
 }
 
-/// What is known of a member.
-#[derive(Clone, Debug)]
-struct Known {
-    note: Option<Note>,
-    is_running: bool,
-}
-
-/// The service.
-#[derive(Clone, Debug)]
-pub struct Ring {
-    arguments: Arguments,
-    known: BTreeMap<u32, Known>,
-}
-
-impl Ring {
-    /// Makes the service.
-    pub fn new(arguments: Arguments) -> Ring {
-        Ring { arguments, known: BTreeMap::new() }
-    }
-
-    /// Whether the settings may go with what the ring was made with.
-    fn may_go_on<'a>(&self, members: impl Iterator<Item = &'a Member>) -> Result<(), String> {
-        let wanted = self.arguments.nodes;
-        for member in members {
-            let index = member.index;
-            if wanted <= index && member.volume.is_some() {
-                return Err(format!(
-                    "--nodes {wanted}: node {index} has a volume, and its data must be streamed to others first; give --nodes {} or more",
-                    index + 1
-                ));
-            }
-            let note = Note::read(&member.note).map_err(|why| {
-                format!("what the ledger says of node {index} cannot be read: {why}")
-            })?;
-            let Some(note) = note else { continue };
-            // The rack is its agent's; the node compares it itself.
-            let settings = self.arguments.settings.frozen(&note.frozen.rack);
-            if let Some((setting, old, new)) = note.frozen.difference(&settings) {
-                return Err(format!(
-                    "{setting} was `{old}` when node {index} joined and is `{new}` now; it cannot be changed on nodes that have data: set it back"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn joined(&self) -> Vec<Peer> {
-        let peer = |note: &Note| {
-            let address = note.address.parse().ok()?;
-            Some(Peer { member: note.member, address, rack: note.frozen.rack.clone() })
+impl Arguments {
+    fn frame(&self) -> Result<Frame> {
+        let Some(program) = self.program.to_str() else {
+            bail!(
+                "--program {}: agents are told it as text; give it another name",
+                self.program.display()
+            );
         };
-        self.known.values().filter_map(|it| peer(it.note.as_ref()?)).collect()
-    }
-}
-
-impl Service for Ring {
-    fn name(&self) -> &str {
-        &self.arguments.name
-    }
-    fn role(&self) -> &Role {
-        &self.arguments.role
-    }
-    fn members(&self) -> u32 {
-        self.arguments.nodes
-    }
-    fn needs(&self, _member: u32) -> Needs {
-        let settings = &self.arguments.settings;
-        Needs {
-            cpus: settings.cpus,
-            mem_mb: settings.mem_mb,
-            disk_mb: settings.disk_mb,
-            container_path: settings.volume.clone(),
-        }
-    }
-    fn program(&self, member: &Member) -> Program {
-        let program = self.arguments.program.to_string_lossy().into_owned();
-        let mut words =
-            vec![program.clone(), "node".to_owned(), format!("--member={}", member.index)];
-        match seeds(&self.joined(), member.index, !member.note.is_empty()) {
-            Seeds::First => words.push("--first".to_owned()),
-            Seeds::Of(seeds) => {
-                let seeds: Vec<String> = seeds.iter().map(ToString::to_string).collect();
-                words.push(format!("--seeds={}", seeds.join(",")));
-            }
-            // The node refuses to start without, and says so.
-            Seeds::Nobody => {}
-        }
-        let racks: BTreeSet<String> = self.joined().into_iter().map(|it| it.rack).collect();
-        words.push(format!("--ring-racks={}", racks.len()));
-        words.extend(self.arguments.settings.to_arguments());
-        // What cannot be read goes to the node as it is, which refuses it.
-        let note = String::from_utf8_lossy(&member.note).into_owned();
-        let environment = vec![(NOTE_VARIABLE.to_owned(), note)];
-        let command = CommandInfo {
-            value: Some(program),
-            arguments: words,
-            environment,
-            ..CommandInfo::default()
-        };
-        Program { command, executor: true }
-    }
-    fn may_start(&self, member: &Member) -> bool {
-        let is_there =
-            |it| self.known.get(&it).is_some_and(|it| it.note.is_some() && it.is_running);
-        !member.note.is_empty() || (0..member.index).all(is_there)
-    }
-    fn end_grace_ms(&self) -> Option<u64> {
-        Some(self.arguments.settings.drain_timeout_s * 1000 + END_MS)
-    }
-    fn learnt(&mut self, member: &Member) {
-        let known = Known {
-            note: Note::read(&member.note).unwrap_or_default(),
-            is_running: member.run.as_ref().is_some_and(|it| it.running),
-        };
-        self.known.insert(member.index, known);
-    }
-    /// Who has joined is remembered before anything else happens; what is remembered goes forward only.
-    fn heard(&mut self, member: &Member, data: &[u8]) -> Option<Vec<u8>> {
-        let said = Note::read(data).ok().flatten().filter(|it| it.member == member.index)?;
-        match Note::read(&member.note) {
-            Ok(None) => {
-                let frozen = &said.frozen;
-                tracing::info!(
-                    "node {} joined `{}` as host {} at {} in {}/{}",
-                    member.index,
-                    frozen.cluster_name,
-                    said.joined.host_id,
-                    said.address,
-                    frozen.dc,
-                    frozen.rack
-                );
-                Some(data.to_owned())
-            }
-            Ok(Some(note)) => note.gives_way_to(&said).then(|| data.to_owned()),
-            Err(_) => None,
-        }
+        Ok(Frame {
+            name: self.name.clone(),
+            role: self.role.clone(),
+            user: self.user.clone(),
+            nodes: self.nodes,
+            program: program.to_owned(),
+        })
     }
 }
 
@@ -217,113 +132,20 @@ impl Service for Ring {
 mod tests {
     use clap::Parser;
     use holdfast_sdk::model::Scalar;
+    use holdfast_sdk::KeeperChange;
 
     use super::*;
-    use crate::marker::tests::joined_marker;
-    use crate::prepare;
 
-    #[derive(Parser)]
+    #[derive(Debug, Parser)]
     struct Words {
         #[command(flatten)]
         arguments: Arguments,
     }
 
-    #[derive(Parser)]
-    enum Verb {
-        Node(prepare::Arguments),
-    }
-
-    fn ring(words: &str) -> Result<Ring, clap::Error> {
-        let words = ["x", "--ledger", "/l", "--jars", "/j", "--program", "/p"]
-            .into_iter()
-            .chain(words.split_whitespace());
-        Words::try_parse_from(words).map(|it| Ring::new(it.arguments))
-    }
-
-    fn note(member: u32, starts: u64) -> Vec<u8> {
-        let address = format!("10.0.0.{}", member + 1);
-        joined_marker(member, starts).note(&address).unwrap().to_text().into_bytes()
-    }
-
-    fn member(index: u32, note: &[u8]) -> Member {
-        let run = holdfast_sdk::MemberTask {
-            task: holdfast_sdk::model::TaskId::parse("t").unwrap(),
-            running: true,
-        };
-        Member { note: note.to_vec(), run: Some(run), ..Member::new(index) }
-    }
-
-    fn told(ring: &Ring, member: &Member) -> prepare::Arguments {
-        let program = ring.program(member);
-        let Verb::Node(arguments) = Verb::try_parse_from(program.command.arguments).unwrap();
-        arguments
-    }
-
-    #[test]
-    fn one_node_joins_after_the_other() {
-        let mut ring = ring("").unwrap();
-        let new: Vec<Member> = (0..3).map(Member::new).collect();
-        new.iter().for_each(|it| ring.learnt(it));
-        assert_eq!([0, 1, 2].map(|it| ring.may_start(&new[it])), [true, false, false]);
-        assert!(told(&ring, &new[0]).first);
-        ring.learnt(&member(0, b""));
-        assert!(!ring.may_start(&new[1]), "it runs, and has not joined");
-        ring.learnt(&member(0, &note(0, 1)));
-        assert_eq!([1, 2].map(|it| ring.may_start(&new[it])), [true, false]);
-        let first = told(&ring, &new[1]);
-        assert_eq!((first.first, first.ring_racks), (false, 1));
-        assert_eq!(first.seeds, vec!["10.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
-        ring.learnt(&Member { run: None, ..member(0, &note(0, 1)) });
-        assert!(!ring.may_start(&new[1]), "a node does not join while another one is down");
-        assert!(ring.may_start(&member(0, &note(0, 1))), "who has joined comes back at any time");
-    }
-
-    #[test]
-    fn a_node_is_told_what_it_must_find_and_the_same_settings() {
-        let mut ring = ring("--cluster-name hf --dc east --rack-attribute rack --heap-mb 200 --set concurrent_reads=3").unwrap();
-        let back = member(1, &note(1, 4));
-        [&member(0, &note(0, 2)), &back].iter().for_each(|it| ring.learnt(it));
-        let program = ring.program(&back);
-        assert_eq!(program.command.environment[0].0, NOTE_VARIABLE);
-        assert_eq!(program.command.environment[0].1.as_bytes(), note(1, 4));
-        assert_eq!(told(&ring, &back).settings, ring.arguments.settings);
-        let unreadable = Member { note: b"?".to_vec(), ..Member::new(1) };
-        assert_eq!(
-            ring.program(&unreadable).command.environment[0].1,
-            "?",
-            "never taken for nothing"
-        );
-    }
-
-    #[test]
-    fn what_is_remembered_goes_forward_only() {
-        let mut ring = ring("").unwrap();
-        assert_eq!(ring.heard(&member(0, b""), &note(0, 1)), Some(note(0, 1)));
-        assert_eq!(ring.heard(&member(0, &note(0, 1)), &note(0, 2)), Some(note(0, 2)));
-        for (old, said) in
-            [(note(0, 2), note(0, 1)), (note(0, 1), note(0, 1)), (b"?".to_vec(), note(0, 1))]
-        {
-            assert_eq!(ring.heard(&member(0, &old), &said), None);
-        }
-        assert_eq!(ring.heard(&member(0, b""), &note(1, 1)), None, "another member's");
-        assert_eq!(ring.heard(&member(0, b""), b"hello"), None);
-    }
-
-    #[test]
-    fn a_setting_that_is_frozen_and_fewer_nodes_are_refused_at_the_start() {
-        let mut placed = member(2, &note(2, 1));
-        placed.volume = Some(holdfast_sdk::model::PersistenceId::parse("cassandra-2-1").unwrap());
-        let refused = |words: &str, says: &str| {
-            let why = ring(words).unwrap().may_go_on([&placed].into_iter()).unwrap_err();
-            assert!(why.contains(says), "`{why}` does not say `{says}`");
-        };
-        assert_eq!(ring("--cluster-name hf").unwrap().may_go_on([&placed].into_iter()), Ok(()));
-        refused("--cluster-name other", "cluster_name was `hf` when node 2 joined");
-        refused("--cluster-name hf --num-tokens 4", "num_tokens was `16`");
-        refused("--cluster-name hf --dc dc2", "dc was `dc1`");
-        refused("--cluster-name hf --nodes 2", "give --nodes 3 or more");
-        let damaged = member(0, b"?");
-        assert!(ring("").unwrap().may_go_on([&damaged].into_iter()).is_err());
+    fn arguments(words: &str) -> Result<Arguments, clap::Error> {
+        let given = ["x", "--ledger", "/l", "--jars", "/j", "--program", "/p"];
+        let words = given.into_iter().chain(words.split_whitespace());
+        Words::try_parse_from(words).map(|it| it.arguments)
     }
 
     #[test]
@@ -333,10 +155,27 @@ mod tests {
             ("--cpus NaN", "--cpus"),
             ("--nodes 0", "--nodes"),
             ("--name a/b", "--name"),
+            ("--name Ring", "--name"),
+            ("--adopt --new", "--new"),
         ] {
-            assert!(ring(words).err().unwrap().to_string().contains(name), "{words}");
+            assert!(arguments(words).unwrap_err().to_string().contains(name), "{words}");
         }
-        let needs = ring("--cpus 0.5 --mem-mb 700 --disk-mb 900").unwrap().needs(0);
-        assert_eq!((needs.cpus, needs.mem_mb, needs.disk_mb), (Scalar::thousandths(500), 700, 900));
+        let given = arguments("--cpus 0.5 --mem-mb 700 --disk-mb 900").unwrap();
+        let pod = service_spec(&given.frame().unwrap(), &given.settings).pods.remove(0);
+        let task = &pod.tasks[0];
+        assert_eq!((task.cpus, task.mem_mb), (Scalar::thousandths(500), 700));
+        assert_eq!(pod.volumes[0].size_mb, 900);
+        assert_eq!(arguments("--new").unwrap().place.lost(), Lost::New);
+    }
+
+    #[test]
+    fn the_ledger_of_the_former_scheduler_is_refused_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut file, _) = LedgerFile::open(dir.path(), "cassandra").unwrap();
+        file.commit(&[KeeperChange::Member(holdfast_sdk::Member::new(0))]).unwrap();
+        file.close().unwrap();
+        let given = Arguments { ledger: dir.path().to_owned(), ..arguments("").unwrap() };
+        let why = net::block_on(run(given)).unwrap_err().to_string();
+        assert!(why.contains("go on with the program that wrote it"), "{why}");
     }
 }

@@ -111,6 +111,9 @@ pub struct Settings {
     /// gc_grace_seconds of all tables.
     #[arg(long, default_value_t = 10, value_name = "DAYS")]
     pub gc_grace_days: u64,
+    /// The directory on each agent's machine where backups are written; one that all machines share, as of a network's file system.
+    #[arg(long, value_name = "DIR")]
+    pub backup_dir: Option<PathBuf>,
     /// Let nodes run as root. As in Cassandra itself that is refused unless it is said.
     #[arg(long)]
     pub allow_root: bool,
@@ -180,6 +183,9 @@ impl Settings {
         say("volume", self.volume.clone());
         say("drain-timeout-s", self.drain_timeout_s.to_string());
         say("gc-grace-days", self.gc_grace_days.to_string());
+        if let Some(dir) = &self.backup_dir {
+            say("backup-dir", dir.to_string_lossy().into_owned());
+        }
         if self.allow_root {
             words.push("--allow-root".to_owned());
         }
@@ -311,6 +317,8 @@ pub(crate) mod tests {
             "9",
             "--gc-grace-days",
             "0",
+            "--backup-dir",
+            "/backups",
             "--allow-root",
         ];
         for words in [&[][..], &others] {

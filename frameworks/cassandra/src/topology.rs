@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::ring::{Node, Session};
+use crate::ring::{Keyspace, Node, Session};
 
 /// The ring as one of its nodes sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,15 @@ pub struct View {
     pub nodes: Vec<Node>,
     /// What it moves from or to others now, for people.
     pub streams: Vec<String>,
+}
+
+/// A ring that is calm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// The nodes that are in it.
+    pub nodes: Vec<Node>,
+    /// The keyspaces.
+    pub keyspaces: Vec<Keyspace>,
 }
 
 /// Why a ring is not to be changed now.
@@ -41,6 +50,14 @@ pub enum NotCalm {
         /// Who sees it so.
         by: String,
     },
+    /// A node is not heard by another one.
+    #[error("node {by} has not heard of node {address} for a while, or not since its last start")]
+    Unheard {
+        /// The node.
+        address: String,
+        /// Who does not hear it.
+        by: String,
+    },
     /// Two nodes see different rings.
     #[error("nodes {0} and {1} do not see the same nodes in the ring")]
     Disagreement(String, String),
@@ -59,6 +76,8 @@ pub enum NotCalm {
     },
 }
 
+/// How far a node may be behind in what it heard of another one. They count up once a second, and with each change.
+const HEARTBEATS_MAX: i64 = 60;
 /// States in which a node is not in the ring any more; it is remembered for a while.
 const LEFT: [&str; 5] = ["LEFT", "removed", "REMOVED_TOKEN", "REMOVING_TOKEN", ""];
 
@@ -96,30 +115,53 @@ pub fn judge(views: &BTreeMap<String, Result<View, String>>) -> Result<(), NotCa
         }
     }
     match schemas.len() {
-        0 | 1 => Ok(()),
+        0 | 1 => heard(views),
         count => Err(NotCalm::Schemas(count)),
     }
 }
 
-/// Asks a ring, beginning with the first of `seeds` that answers, whether it is calm but for the node at `own`, which is what changes.
+/// Whether each node hears each other one: it knows of its last start, and of what it counted up lately.
+fn heard(views: &BTreeMap<String, Result<View, String>>) -> Result<(), NotCalm> {
+    let own = |address: &String| {
+        let view = views.get(address)?.as_ref().ok()?;
+        view.nodes.iter().find(|it| it.address == *address)
+    };
+    for (by, view) in views.iter().filter_map(|(by, view)| Some((by, view.as_ref().ok()?))) {
+        let late = present(view).find(|it| {
+            own(&it.address).is_some_and(|own| {
+                own.generation != it.generation || it.heartbeat + HEARTBEATS_MAX < own.heartbeat
+            })
+        });
+        if let Some(it) = late {
+            return Err(NotCalm::Unheard { address: it.address.clone(), by: by.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Asks a ring, beginning with the first of `seeds` that answers, whether it is calm but for the nodes at `but`, which are those that change.
 ///
 /// # Errors
 /// Why not.
-pub fn is_calm(seeds: &[IpAddr], port: u16, own: IpAddr) -> Result<(), NotCalm> {
+pub fn is_calm(seeds: &[IpAddr], port: u16, but: &[IpAddr]) -> Result<Census, NotCalm> {
     let mut silence = String::new();
     for seed in seeds {
-        match view(*seed, port, own) {
-            Ok(seen) => {
-                let others = present(&seen).map(|it| it.address.clone());
-                let others: BTreeSet<String> =
-                    others.filter(|it| *it != seed.to_string()).collect();
+        match view(*seed, port, but) {
+            Ok((seen, keyspaces)) => {
+                let nodes: Vec<Node> = present(&seen).cloned().collect();
+                let others: BTreeSet<String> = nodes
+                    .iter()
+                    .map(|it| it.address.clone())
+                    .filter(|it| *it != seed.to_string())
+                    .collect();
                 let mut views = BTreeMap::from([(seed.to_string(), Ok(seen))]);
                 for address in others {
                     let parsed =
                         address.parse().map_err(|_| "its address makes no sense".to_owned());
-                    views.insert(address, parsed.and_then(|it| view(it, port, own)));
+                    let seen = parsed.and_then(|it| view(it, port, but)).map(|it| it.0);
+                    views.insert(address, seen);
                 }
-                return judge(&views);
+                return judge(&views).map(|()| Census { nodes, keyspaces });
             }
             Err(why) => silence = format!("{seed}: {why}"),
         }
@@ -127,13 +169,14 @@ pub fn is_calm(seeds: &[IpAddr], port: u16, own: IpAddr) -> Result<(), NotCalm> 
     Err(NotCalm::Nobody(silence))
 }
 
-fn view(address: IpAddr, port: u16, own: IpAddr) -> Result<View, String> {
+fn view(address: IpAddr, port: u16, but: &[IpAddr]) -> Result<(View, Vec<Keyspace>), String> {
     let look = || {
         let mut session = Session::connect(address, port)?;
         let mut nodes = session.nodes()?;
-        // A join that broke off is remembered for a while.
-        nodes.retain(|it| it.address != own.to_string());
-        Ok(View { nodes, streams: session.streams()? })
+        // A join that broke off is remembered for a while, and who is replaced is down.
+        nodes.retain(|it| but.iter().all(|but| it.address != but.to_string()));
+        let keyspaces = session.keyspaces()?;
+        Ok((View { nodes, streams: session.streams()? }, keyspaces))
     };
     look().map_err(|error: holdfast_sdk::net::Error| format!("{error:#}"))
 }
@@ -151,6 +194,8 @@ mod tests {
             host_id: format!("host-{number}"),
             schema: "s".to_owned(),
             load_bytes: 0,
+            generation: 1,
+            heartbeat: 900,
         }
     }
 
@@ -191,6 +236,8 @@ mod tests {
             "nodes 10.0.0.1 and 10.0.0.2 do not see the same",
         );
         refused(|it| view(it).nodes[2].schema = "other".to_owned(), "have 2 schemas");
+        refused(|it| view(it).nodes[0].generation = 0, "10.0.0.2 has not heard of node 10.0.0.1");
+        refused(|it| view(it).nodes[2].heartbeat = 9, "10.0.0.2 has not heard of node 10.0.0.3");
         refused(
             |it| view(it).streams.push("bootstrap".to_owned()),
             "10.0.0.2 moves data: bootstrap",
@@ -203,11 +250,11 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let own = IpAddr::from([127, 0, 0, 9]);
-        let why = is_calm(&[address.ip()], address.port(), own).unwrap_err();
+        let why = is_calm(&[address.ip()], address.port(), &[own]).unwrap_err();
         assert!(
             why.to_string().contains("none of its seeds answers (127.0.0.1: it does not listen"),
             "{why}"
         );
-        assert_eq!(is_calm(&[], 1, own), Err(NotCalm::Nobody(String::new())));
+        assert_eq!(is_calm(&[], 1, &[own]), Err(NotCalm::Nobody(String::new())));
     }
 }

@@ -207,7 +207,7 @@ def killed(cluster, writer, name, blow, is_another_task):
         if is_another_task:
             # Or the ring from before would count.
             until("a node is started anew", lambda: {row["id"] for row in tasks(cluster).values()} - before, within=120)
-        until("every node serves again", lambda: whole(cluster) and writer.all_replicas_answer(), within=180, pause=0.2)
+        until("every node serves again", lambda: whole(cluster) and writer.all_replicas_answer(), within=300, pause=0.2)
         writer.wait_for_more()
 
 

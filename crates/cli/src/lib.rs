@@ -281,6 +281,9 @@ mod tests {
             "service release s node-0 -y",
             "service scale s node 4 --plan",
             "service offers s",
+            "service repair s",
+            "service backup s",
+            "service restore s",
             "service uninstall s -y",
             "service logs s node-0 -f",
         ] {

@@ -64,6 +64,12 @@ pub enum ServiceVerb {
     Release(order::ReleaseArgs),
     /// Have a pod have another number of members.
     Scale(update::ScaleArgs),
+    /// Have the copies of a service's data agree again, where its framework knows how.
+    Repair(order::OwnPlanArgs),
+    /// Have a service back its data up, where its framework knows how.
+    Backup(order::OwnPlanArgs),
+    /// Have a service restore its last backup, where its framework knows how.
+    Restore(order::OwnPlanArgs),
     /// List the last offers that a service was made, and why each was not used.
     Offers(offers::OffersArgs),
     /// Show what a member's task wrote.
@@ -102,6 +108,9 @@ impl ServiceVerb {
             ServiceVerb::Replace(args) => order::replace(context, &args).await,
             ServiceVerb::Release(args) => order::release(context, &args).await,
             ServiceVerb::Scale(args) => update::scale(context, &args).await,
+            ServiceVerb::Repair(args) => order::own_plan(context, &args, "repair").await,
+            ServiceVerb::Backup(args) => order::own_plan(context, &args, "backup").await,
+            ServiceVerb::Restore(args) => order::own_plan(context, &args, "restore").await,
             ServiceVerb::Offers(args) => offers::run(context, &args).await,
             ServiceVerb::Logs(args) => logs::run(context, &args).await,
             ServiceVerb::Uninstall(args) => order::uninstall(context, &args).await,

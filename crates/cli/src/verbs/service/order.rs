@@ -1,4 +1,4 @@
-//! `service pause|resume|retry|force-complete|restart|replace`: what a plan or a member of a service is told.
+//! `service pause|resume|retry|force-complete|restart|replace|repair|backup|restore`: what a plan or a member of a service is told.
 //!
 //! Relies on the service for whether it can be done, and for a record of who asked. Never gives a member new disks by a habit of the hand.
 
@@ -16,6 +16,13 @@ pub struct PlanOrderArgs {
     pub service: String,
     /// The plan: deploy, update ... The one that is not complete, when there is one only.
     pub plan: Option<String>,
+}
+
+/// Which service begins a plan of its own.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OwnPlanArgs {
+    /// The service: its name, or the id of its framework.
+    pub service: String,
 }
 
 /// Which step of which plan.
@@ -81,6 +88,15 @@ pub async fn plan(context: &Context, args: &PlanOrderArgs, verb: &str) -> anyhow
     let service = find(context, &args.service).await?;
     let plan = plan_of(&service, args.plan.as_deref()).await?;
     order(&service, context, &format!("/v1/plans/{plan}/{verb}"), None).await
+}
+
+/// Has a service begin a plan that its framework has.
+///
+/// # Errors
+/// When there is no such service, or it has no such plan, or another one is under way.
+pub async fn own_plan(context: &Context, args: &OwnPlanArgs, plan: &str) -> anyhow::Result<i32> {
+    let service = find(context, &args.service).await?;
+    order(&service, context, &format!("/v1/plans/{plan}/start"), None).await
 }
 
 /// Has a step be tried again, or counted as done.

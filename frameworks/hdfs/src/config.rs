@@ -95,6 +95,8 @@ pub fn of_member(order: &Order, cluster: Option<&str>, sandbox: &Path) -> Config
     let mut config = of_client(service, &order.names);
     config.set("dfs.replication", order.settings.replication.to_string());
     config.set("hadoop.tmp.dir", sandbox.join("tmp").to_string_lossy());
+    // A file that was closed is on disk: without this a machine that loses its power may lose it.
+    config.set("dfs.datanode.synconclose", "true");
     for (key, value) in &order.settings.set {
         config.set(key, value);
     }
@@ -236,7 +238,7 @@ mod tests {
     fn whatever_is_worked_out_cannot_be_set() {
         for kind in [Kind::Journal, Kind::Name, Kind::Data] {
             let config = of_member(&order(kind, 0), Some("c"), Path::new("/box"));
-            let free = ["dfs.replication", "hadoop.tmp.dir"];
+            let free = ["dfs.replication", "hadoop.tmp.dir", "dfs.datanode.synconclose"];
             for (key, _) in config.core.iter().chain(&config.hdfs) {
                 let is_own =
                     OWN_KEYS.iter().any(|own| key == own || key.starts_with(&format!("{own}.")));

@@ -3,14 +3,21 @@
 //!
 //! It relies on `holdfast-sdk`. Nothing here ever destroys a volume, and Hadoop's own files are only read.
 
+pub mod client;
 pub mod config;
+pub mod controller;
+pub mod http;
 pub mod identity;
+pub mod jmx;
 pub mod jvm;
 pub mod law;
 pub mod log_tail;
 pub mod looks;
 pub mod marker;
+pub mod node;
 pub mod order;
+pub mod prepare;
+pub mod scheduler;
 pub mod service;
 pub mod settings;
 pub mod spec;

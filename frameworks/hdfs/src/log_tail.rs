@@ -6,6 +6,8 @@
 const WORDS_MAX: usize = 400;
 /// The levels that are told.
 const LEVELS: [&str; 2] = ["ERROR", "FATAL"];
+/// Whose errors end nobody: the pages at which we look.
+const PAGES: &str = "JMXJsonServlet:";
 /// The ends of names of what is thrown.
 const THROWN: [&str; 2] = ["Exception", "Error"];
 
@@ -25,7 +27,9 @@ impl LogTail {
         let (time, level, message) = (words.next(), words.next(), words.next());
         let is_event = time.is_some_and(|it| it.len() == 12 && it.as_bytes()[2] == b':');
         if is_event {
-            self.is_in_error = level.is_some_and(|it| LEVELS.contains(&it));
+            // What its own pages cannot tell yet is no reason to end.
+            let is_page = message.is_some_and(|it| it.starts_with(PAGES));
+            self.is_in_error = !is_page && level.is_some_and(|it| LEVELS.contains(&it));
             if self.is_in_error {
                 (self.error, self.cause) = (message.map(str::to_owned), None);
             }
@@ -74,6 +78,8 @@ mod tests {
         let told = "NameNode: Failed to start namenode: org.apache.hadoop.hdfs.server.common.InconsistentFSStateException: Directory /x is locked";
         assert_eq!(LogTail::of(log).as_deref(), Some(told));
         assert_eq!(LogTail::of("19:05:02,896 INFO NameNode: well\n"), None);
+        let page = "19:05:02,896 ERROR JMXJsonServlet: getting attribute X threw\njava.lang.NullPointerException: y\n";
+        assert_eq!(LogTail::of(page), None);
         let long = format!("19:05:02,896 FATAL X: {}", "é".repeat(900));
         assert_eq!(LogTail::of(&long).unwrap().chars().count(), WORDS_MAX);
     }

@@ -70,11 +70,6 @@ fn pod(kind: Kind, settings: &Settings, program: &str) -> PodSpec {
         health: Some(CheckSpec::new(ProbeSpec::Tcp { port: "http".to_owned() })),
         ..TaskSpec::new(TASK, &line, settings.cpus, mem_mb)
     };
-    let strategy = match kind {
-        // All must have a place before one may start.
-        Kind::Journal | Kind::Name => Strategy::Parallel,
-        Kind::Data => Strategy::Serial,
-    };
     PodSpec {
         name: kind.name().to_owned(),
         count,
@@ -83,7 +78,9 @@ fn pod(kind: Kind, settings: &Settings, program: &str) -> PodSpec {
         ports: ports(kind),
         tasks: vec![place, node],
         recovery: Recovery::Wait,
-        strategy,
+        // All start at once, since some must have a place before others may start. What takes members down goes one after the other: the
+        // hooks see to that.
+        strategy: Strategy::Parallel,
     }
 }
 

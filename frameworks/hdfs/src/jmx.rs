@@ -10,6 +10,11 @@ use crate::identity::Kind;
 use crate::looks::{DataLook, JournalLook, Look, NameLook};
 use crate::order::Peer;
 
+/// What a name node tells of its journals; the whole of that bean has a line for each data node.
+const JOURNALS: &str = "Hadoop:service=NameNode,name=NameNodeInfo::NameJournalStatus";
+/// What it says of a journal node that has missed edits, and takes none until the next segment begins.
+const BEHIND: &str = "will try to re-sync on next segment";
+
 /// Looks at a member.
 ///
 /// # Errors
@@ -26,6 +31,7 @@ pub fn look(kind: Kind, service: &str, member: &Peer) -> Result<Look> {
             let address = member.address("http");
             let mut all = beans(&address, "Hadoop:service=NameNode,name=NameNodeStatus")?;
             all.extend(beans(&address, "Hadoop:service=NameNode,name=FSNamesystem*")?);
+            all.extend(page(&address, &format!("get={JOURNALS}"))?);
             Ok(Look::Name(name(&all)?))
         }
         Kind::Data => {
@@ -46,7 +52,11 @@ pub fn state(member: &Peer) -> Result<String> {
 }
 
 fn beans(address: &str, query: &str) -> Result<Vec<Value>> {
-    let body = get(address, &format!("/jmx?qry={query}"))?;
+    page(address, &format!("qry={query}"))
+}
+
+fn page(address: &str, query: &str) -> Result<Vec<Value>> {
+    let body = get(address, &format!("/jmx?{query}"))?;
     let page: Value = serde_json::from_str(&body).context("the page is no JSON")?;
     let beans = page.get("beans").and_then(Value::as_array);
     Ok(beans.context("the page has no beans")?.clone())
@@ -96,8 +106,10 @@ pub fn journal(beans: &[Value], service: &str) -> Result<JournalLook> {
 pub fn name(beans: &[Value]) -> Result<NameLook> {
     let state = text(bean(beans, "NameNodeStatus")?, "State")?.to_owned();
     let (counts, system) = (bean(beans, "FSNamesystem")?, bean(beans, "FSNamesystemState")?);
+    let journals = text(bean(beans, "NameNodeInfo")?, "NameJournalStatus")?;
     Ok(NameLook {
         state,
+        behind: journals.matches(BEHIND).count() as u64,
         is_safe: text(system, "FSState")? != "Operational",
         missing: number(counts, "MissingBlocks")?,
         low: number(system, "LowRedundancyBlocks")?,
@@ -149,6 +161,8 @@ mod tests {
         let beans = |missing: i64| {
             vec![
                 json!({"name": "Hadoop:service=NameNode,name=NameNodeStatus", "State": "active"}),
+                json!({"name": "Hadoop:service=NameNode,name=NameNodeInfo", "NameJournalStatus":
+                    "a:1 (Written txid 9), b:1 (Written txid 4 (5 txns/9ms behind) (will try to re-sync on next segment))"}),
                 json!({"name": "Hadoop:service=NameNode,name=FSNamesystem", "MissingBlocks": missing}),
                 json!({"name": "Hadoop:service=NameNode,name=FSNamesystemState", "FSState": "safeMode", "LowRedundancyBlocks": 2, "NumLiveDataNodes": 3}),
             ]
@@ -156,6 +170,7 @@ mod tests {
         let look = name(&beans(1)).unwrap();
         assert_eq!((look.state.as_str(), look.missing, look.low, look.live), ("active", 1, 2, 3));
         assert!(look.is_safe);
+        assert_eq!(look.behind, 1);
         assert!(name(&beans(-1)).unwrap_err().to_string().contains("not known yet"));
         assert!(name(&beans(1)[..1]).unwrap_err().to_string().contains("FSNamesystem"));
     }

@@ -27,6 +27,8 @@ pub struct NameLook {
     pub state: String,
     /// Whether it is in its safe mode, in which nothing is written.
     pub is_safe: bool,
+    /// How many journal nodes have missed edits that it wrote, and take none until its next segment.
+    pub behind: u64,
     /// Blocks of which no copy is known.
     pub missing: u64,
     /// Blocks with fewer copies than they should have.

@@ -22,6 +22,9 @@ const QUORUM: usize = 2;
 /// How many looks in a row must find all blocks with all of their copies before an old copy is not needed any more.
 const WELL_MIN: u32 = 2;
 
+/// Nobody says what is known of blocks and journals.
+const NOBODY_ACTIVE: &str = "no name node has said that it is active and out of safe mode";
+
 /// The hooks.
 #[derive(Clone, Debug)]
 pub struct Hdfs {
@@ -50,7 +53,7 @@ impl Hdfs {
     /// Whether every block has all of its copies, on the data nodes that there shall be alone.
     fn blocks_are_well(&self, service: &ServiceView<'_>) -> Result<(), String> {
         let Some(look) = self.active(service) else {
-            return Err("no name node has said that it is active and out of safe mode".to_owned());
+            return Err(NOBODY_ACTIVE.to_owned());
         };
         let count = service.spec.pod(Kind::Data.name()).map_or(0, |it| u64::from(it.count));
         match look {
@@ -74,15 +77,19 @@ impl Hdfs {
         match kind {
             Kind::Name => match self.active(service) {
                 Some(_) => Ok(()),
-                None => {
-                    Err("no name node has said that it is active and out of safe mode".to_owned())
-                }
+                None => Err(NOBODY_ACTIVE.to_owned()),
             },
             Kind::Journal => {
-                let behind = others().find(|it| !self.is_in_step(&it.id));
-                behind.map_or(Ok(()), |it| {
-                    Err(format!("member {} has not said that it has all edits", it.id))
-                })
+                if let Some(it) = others().find(|it| !self.is_in_step(&it.id)) {
+                    return Err(format!("member {} has not said that it has all edits", it.id));
+                }
+                match self.active(service).map(|it| it.behind) {
+                    Some(0) => Ok(()),
+                    Some(behind) => Err(format!(
+                        "{behind} journal nodes have missed edits, and are of use again from the next segment on, which the standby asks for every dfs.ha.log-roll.period"
+                    )),
+                    None => Err(NOBODY_ACTIVE.to_owned()),
+                }
             }
             Kind::Data => self.blocks_are_well(service),
         }

@@ -239,6 +239,11 @@ fn one_member_after_the_other_is_taken_down_and_only_while_the_others_hold_every
         Look::Journal(JournalLook { is_formatted: true, lag: 2, ..JournalLook::default() });
     case.hear(Kind::Journal, 1, behind);
     waits(&case.may_begin(&Step::new(id(Kind::Journal, 0), Act::Update)), "journal-1 has not said");
+    case.hear_all();
+    let Look::Name(look) = name_look("active", 0) else { panic!() };
+    case.hear(Kind::Name, 0, Look::Name(NameLook { behind: 1, ..look }));
+    let step = Step::new(id(Kind::Journal, 0), Act::Update);
+    waits(&case.may_begin(&step), "1 journal nodes have missed edits");
 }
 
 #[test]

@@ -92,6 +92,11 @@ mod tests {
         fs::create_dir(volume.join("lost+found")).unwrap();
         let empty = Found { marker: Ok(None), others: Vec::new(), version: Ok(None) };
         assert_eq!(look(&name, volume).unwrap(), empty);
+        // A marker that a power cut has left half written has not its name yet.
+        for draft in ["", "{\"format\":1,"] {
+            fs::write(volume.join(format!("{MARKER_FILE}.new")), draft).unwrap();
+            assert_eq!(look(&name, volume).unwrap(), empty);
+        }
         whole(&name, 0, 2).write(volume).unwrap();
         fs::create_dir_all(volume.join("name/current")).unwrap();
         fs::write(volume.join("name/current/VERSION"), "clusterID=c\nnamespaceID=7\n").unwrap();

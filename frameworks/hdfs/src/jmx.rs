@@ -112,7 +112,9 @@ pub fn name(beans: &[Value]) -> Result<NameLook> {
         behind: journals.matches(BEHIND).count() as u64,
         is_safe: text(system, "FSState")? != "Operational",
         missing: number(counts, "MissingBlocks")?,
-        low: number(system, "LowRedundancyBlocks")?,
+        // A block is in one of these: it waits to be copied, or is being copied as far as is known.
+        low: number(system, "LowRedundancyBlocks")?
+            + number(system, "PendingReconstructionBlocks")?,
         live: number(system, "NumLiveDataNodes")?,
     })
 }
@@ -164,11 +166,11 @@ mod tests {
                 json!({"name": "Hadoop:service=NameNode,name=NameNodeInfo", "NameJournalStatus":
                     "a:1 (Written txid 9), b:1 (Written txid 4 (5 txns/9ms behind) (will try to re-sync on next segment))"}),
                 json!({"name": "Hadoop:service=NameNode,name=FSNamesystem", "MissingBlocks": missing}),
-                json!({"name": "Hadoop:service=NameNode,name=FSNamesystemState", "FSState": "safeMode", "LowRedundancyBlocks": 2, "NumLiveDataNodes": 3}),
+                json!({"name": "Hadoop:service=NameNode,name=FSNamesystemState", "FSState": "safeMode", "LowRedundancyBlocks": 2, "PendingReconstructionBlocks": 39, "NumLiveDataNodes": 3}),
             ]
         };
         let look = name(&beans(1)).unwrap();
-        assert_eq!((look.state.as_str(), look.missing, look.low, look.live), ("active", 1, 2, 3));
+        assert_eq!((look.state.as_str(), look.missing, look.low, look.live), ("active", 1, 41, 3));
         assert!(look.is_safe);
         assert_eq!(look.behind, 1);
         assert!(name(&beans(-1)).unwrap_err().to_string().contains("not known yet"));

@@ -52,6 +52,12 @@ pub enum Action {
     DrainAgent,
     /// Say that an agent will not come back.
     MarkAgentGone,
+    /// Plan downtime of machines.
+    PlanMaintenance,
+    /// Take machines down, or bring them up.
+    Maintain,
+    /// Set how much a process logs.
+    SetLogLevel,
     /// Set the weight of a role.
     UpdateWeight,
     /// Set the quota of a role.
@@ -124,6 +130,9 @@ impl fmt::Display for Action {
             Action::DeactivateAgent => "deactivate or reactivate",
             Action::DrainAgent => "drain",
             Action::MarkAgentGone => "mark as gone",
+            Action::PlanMaintenance => "plan downtime of",
+            Action::Maintain => "take down or bring up",
+            Action::SetLogLevel => "set the level of the log of",
             Action::UpdateWeight => "set the weight of",
             Action::UpdateQuota => "set the quota of",
         })

@@ -10,6 +10,7 @@ mod ended;
 mod explain;
 mod frameworks;
 mod leaving;
+mod machines;
 mod offers;
 mod outlook;
 mod past;
@@ -32,6 +33,7 @@ pub use ended::{ended_claims, EndedWanted};
 pub use explain::{explain, Question};
 pub use frameworks::frameworks;
 pub use leaving::{drain_plan, gone_plan};
+pub use machines::{machines, mode_plan, schedule_plan};
 pub use offers::offers;
 pub use outlook::outlook;
 pub use past::claims_at;
@@ -46,8 +48,8 @@ pub use trash::trash;
 
 use crate::rows::{
     AgentRow, AgentStanding, ChangeDone, ClaimRow, ClaimsAt, DiskMoveRow, DiskRow, EndedClaimRow,
-    Explained, FrameworkRow, GoneAgentRow, KillAccepted, OfferRow, OutlookRow, Plan, QuotaRow,
-    RoleRow, TaskRow, TrashDone, TrashRow,
+    Explained, FrameworkRow, GoneAgentRow, KillAccepted, MachineRow, OfferRow, OutlookRow, Plan,
+    QuotaRow, RoleRow, TaskRow, TrashDone, TrashRow,
 };
 use crate::MasterView;
 
@@ -79,6 +81,8 @@ pub enum NativeAnswer {
     Roles(Vec<RoleRow>),
     /// Roles that have quota.
     Quotas(Vec<QuotaRow>),
+    /// Machines with planned downtime.
+    Machines(Vec<MachineRow>),
     /// Why.
     Explained(Box<Explained>),
     /// What a framework that is not there yet could be offered.

@@ -84,6 +84,10 @@ impl MasterCommand {
                 authorize(caller, Action::Unreserve, Object::Agent(agent))?;
                 authorize(caller, Action::DestroyVolume, Object::Agent(agent))
             }
+            OperatorCall::Schedule(_) => authorize(caller, Action::PlanMaintenance, Object::Agents),
+            OperatorCall::MachinesDown(_) | OperatorCall::MachinesUp(_) => {
+                authorize(caller, Action::Maintain, Object::Agents)
+            }
             OperatorCall::Teardown(framework) => {
                 authorize(caller, Action::TeardownFramework, Object::Framework(framework))
             }

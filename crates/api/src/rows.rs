@@ -13,6 +13,7 @@ mod ended;
 mod explain;
 mod framework;
 mod leaving;
+mod machine;
 mod offer;
 mod outlook;
 mod plan;
@@ -32,6 +33,7 @@ pub use ended::{ClaimsAt, EndedClaimRow, EndedData, PastClaimRow};
 pub use explain::{ExplainRow, Explained};
 pub use framework::{FrameworkRow, FrameworkStanding};
 pub use leaving::{GoneAgentRow, LeavingClaimRow, LeavingPlan, LeavingTaskRow};
+pub use machine::{DowntimeAnswer, DowntimeAnswerRow, MachineMode, MachineRow, MaintenancePlan};
 pub use offer::OfferRow;
 pub use outlook::OutlookRow;
 pub use plan::{

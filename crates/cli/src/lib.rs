@@ -24,6 +24,7 @@ use clap::{CommandFactory, Parser};
 use holdfast_node::signals::Signals;
 use holdfast_sdk::net::tether_ends;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
 use self::globals::Globals;
 use self::nouns::Verb;
@@ -61,20 +62,47 @@ pub fn main(arguments: Vec<OsString>) -> i32 {
 
 /// Sends the log to standard error; `RUST_LOG` says how much.
 fn log(line: &Line) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| line.verb.log_level().into());
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| line.verb.log_level().into());
     let colours = io::stderr().is_terminal() && !wants_no_colours();
+    let as_started = filter.to_string();
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_env_filter(filter)
         .with_ansi(colours);
     // Somebody else's log is as good.
-    let _ = if line.globals.log_json { log.json().try_init() } else { log.try_init() };
+    if line.globals.log_json {
+        let log = log.json().with_filter_reloading();
+        let handle = log.reload_handle();
+        let _ = log.try_init();
+        let_operators_change(as_started, move |filter| handle.reload(filter).is_ok());
+    } else {
+        let log = log.with_filter_reloading();
+        let handle = log.reload_handle();
+        let _ = log.try_init();
+        let_operators_change(as_started, move |filter| handle.reload(filter).is_ok());
+    }
+}
+
+/// What the log was started with is level 0; 1 tells what `debug` says besides, and 2 all.
+fn let_operators_change(
+    as_started: String,
+    reload: impl Fn(EnvFilter) -> bool + Send + Sync + 'static,
+) {
+    holdfast_node::logging::install(Box::new(move |level| {
+        let filter = match level {
+            0 => as_started.clone(),
+            1 => format!("{as_started},debug"),
+            _ => format!("{as_started},trace"),
+        };
+        if !reload(filter.into()) {
+            tracing::warn!(level, "the log cannot be changed");
+        }
+    }));
 }
 
 /// Sends the log to standard error for a parent that puts it into its own log: without times and colours.
 pub fn log_for_parent() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+    let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing::Level::WARN.to_string().into());
     let log = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter);
     // Somebody else's log is as good.

@@ -58,6 +58,9 @@ pub enum Verb {
     /// Quota: what roles are guaranteed of the cluster, and what they may have at most.
     #[command(subcommand)]
     Quota(QuotaVerb),
+    /// Planned downtime of machines: what is planned, what is down, and what frameworks say to it.
+    #[command(subcommand)]
+    Maintenance(MaintenanceVerb),
     /// The offers.
     #[command(subcommand)]
     Offer(OfferVerb),
@@ -274,6 +277,21 @@ pub enum QuotaVerb {
     Remove(verbs::quota_set::QuotaRemoveArgs),
 }
 
+/// Verbs of `maintenance`.
+#[derive(Debug, Subcommand)]
+pub enum MaintenanceVerb {
+    /// List the machines with planned downtime, and what runs and is claimed there.
+    List(WatchArgs),
+    /// Plan downtime of machines, in place of what was planned for them.
+    Schedule(verbs::maintenance::ScheduleArgs),
+    /// Take machines of the schedule down: what runs there ends, and what is claimed there is kept.
+    Start(verbs::maintenance::StartArgs),
+    /// Bring machines up that are down; no downtime is planned for them any more.
+    Stop(verbs::maintenance::MachinesArgs),
+    /// Take machines that are not down out of the schedule.
+    Clear(verbs::maintenance::MachinesArgs),
+}
+
 /// Verbs of `offer`.
 #[derive(Debug, Subcommand)]
 pub enum OfferVerb {
@@ -425,6 +443,21 @@ impl Verb {
             Verb::Task(TaskVerb::Logs(args)) => verbs::task_logs::run(context, &args).await,
             Verb::Task(TaskVerb::Kill(args)) => verbs::task_kill::run(context, &args).await,
             Verb::Role(RoleVerb::List(args)) => verbs::role_list::run(context, args).await,
+            Verb::Maintenance(MaintenanceVerb::List(args)) => {
+                verbs::maintenance::list(context, args).await
+            }
+            Verb::Maintenance(MaintenanceVerb::Schedule(args)) => {
+                verbs::maintenance::schedule(context, &args).await
+            }
+            Verb::Maintenance(MaintenanceVerb::Start(args)) => {
+                verbs::maintenance::start(context, &args).await
+            }
+            Verb::Maintenance(MaintenanceVerb::Stop(args)) => {
+                verbs::maintenance::stop(context, &args).await
+            }
+            Verb::Maintenance(MaintenanceVerb::Clear(args)) => {
+                verbs::maintenance::clear(context, &args).await
+            }
             Verb::Quota(QuotaVerb::List(args)) => verbs::quota_list::run(context, args).await,
             Verb::Quota(QuotaVerb::Set(args)) => verbs::quota_set::set(context, &args).await,
             Verb::Quota(QuotaVerb::Remove(args)) => verbs::quota_set::remove(context, &args).await,

@@ -37,6 +37,7 @@ pub mod framework_teardown;
 pub mod holdings;
 pub mod ledger;
 pub mod listing;
+pub mod maintenance;
 pub mod master_api;
 pub mod master_recover;
 pub mod offer_list;

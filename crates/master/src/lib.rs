@@ -36,6 +36,7 @@ pub use parts::agents::{
     AgentHealth, AgentState, AgentTrash, AgentUsed, ExecutorView, FencedAgent, ReservedByOperation,
 };
 pub use parts::frameworks::FrameworkState;
+pub use parts::inverse_offers::InverseStatus;
 pub use parts::offers::OfferRecord;
 pub use parts::operations::InFlight;
 pub use parts::tasks::TaskView;
@@ -47,6 +48,7 @@ pub use step::{Effect, FormerBelief, Input, Refusal, RequestId};
 use flows::agents::agent_lost;
 use flows::allocate::allocate;
 use flows::frameworks::framework_lost;
+use flows::inverse_offers::ask;
 use flows::offers::give_back;
 use handlers::agent::agent_said;
 use handlers::elected::elected;
@@ -125,6 +127,7 @@ impl Master {
         if self.term().is_some() {
             let (mut step, policy, belief) = self.step(ctx);
             give_back(step.config, step.now, belief);
+            ask(&mut step, belief);
             allocate(&mut step, policy, belief);
         }
         self.outbox.take_effects()
@@ -133,10 +136,8 @@ impl Master {
     /// When the next [`Input::Tick`] is wanted; earlier ones are harmless.
     pub fn next_deadline(&self) -> Option<Instant> {
         let Belief { timers, allocator, offers, .. } = &self.belief;
-        [timers.next(), allocator.next_deadline(), offers.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let left = [offers.next_deadline(), offers.inverse.next_deadline()];
+        [timers.next(), allocator.next_deadline()].into_iter().chain(left).flatten().min()
     }
 
     /// Links and belief belong to one term.

@@ -104,6 +104,7 @@ fn kind_of_call(call: &Call) -> &'static str {
         Call::AcknowledgeOperation { .. } => "ACKNOWLEDGE_OPERATION_STATUS",
         Call::ReconcileOperations(_) => "RECONCILE_OPERATIONS",
         Call::Request => "REQUEST",
-        Call::InverseOffers => "ACCEPT_INVERSE_OFFERS",
+        Call::AnswerInverse { accepts: true, .. } => "ACCEPT_INVERSE_OFFERS",
+        Call::AnswerInverse { accepts: false, .. } => "DECLINE_INVERSE_OFFERS",
     }
 }

@@ -10,6 +10,7 @@ mod frameworks;
 mod gone;
 mod leadership;
 pub(crate) mod machine;
+mod maintenance;
 mod moved_disks;
 mod moved_to_agents;
 mod offers;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use holdfast_allocator::{Policy, RoleView};
 use holdfast_model::{
-    AgentId, ClaimAction, ClaimId, FrameworkId, MasterLedger, NodeId, Offer, OfferId,
-    OperationUuid, Ownership, Quantities, Resource, Resources, SharedMap, Taken, TaskKey, Term,
-    Together, VolumeAdoption,
+    AgentId, ClaimAction, ClaimId, FrameworkId, Instant, InverseOffer, MachineId, MasterLedger,
+    NodeId, Offer, OfferId, OperationUuid, Ownership, Quantities, Resource, Resources, Schedule,
+    SharedMap, Taken, TaskKey, Term, Together, VolumeAdoption, Window,
 };
 
 use crate::flows::allocate::without_faulty;
@@ -17,6 +17,7 @@ use crate::flows::ownership::claims_taken;
 use crate::flows::quota::{quota_input, QuotaSums};
 use crate::handlers::adopt_volume::{plan_adoption, plan_removal};
 use crate::handlers::drain_agent;
+use crate::handlers::maintain;
 use crate::handlers::mark_gone;
 use crate::handlers::operator_claim::{ending, plan, Force, Wish};
 use crate::handlers::recover::{self, RecoveryPlan};
@@ -25,6 +26,7 @@ use crate::handlers::trash::plan_undelete;
 use crate::parts::agents::{AgentState, FencedAgent};
 use crate::parts::allocator_input::AllocatorView;
 use crate::parts::frameworks::FrameworkState;
+use crate::parts::inverse_offers::{InverseRows, InverseStatus};
 use crate::parts::offers::{OfferRecord, OfferRows};
 use crate::parts::operations::InFlight;
 use crate::parts::tasks::{TaskRows, TaskView};
@@ -44,6 +46,7 @@ pub struct MasterView {
     frameworks: SharedMap<FrameworkId, FrameworkState>,
     tasks: TaskRows,
     offers: OfferRows,
+    inverse_offers: InverseRows,
     operations: SharedMap<OperationUuid, InFlight>,
     pub(crate) allocator: AllocatorView,
 }
@@ -68,6 +71,7 @@ impl Master {
             frameworks: belief.frameworks.states().clone(),
             tasks: belief.tasks.rows().clone(),
             offers: belief.offers.rows().clone(),
+            inverse_offers: belief.offers.inverse.rows().clone(),
             operations: belief.operations.in_flight().clone(),
             allocator: belief.allocator.view(belief.frameworks.views()),
         }
@@ -208,7 +212,30 @@ impl MasterView {
         if self.term.is_none() {
             return Err(Refusal::NotLeading);
         }
-        drain_agent::check(&self.ledger, agent)
+        drain_agent::check(&self.ledger, agent)?;
+        drain_agent::check_not_planned(&self.ledger, agent)
+    }
+
+    /// Says whether this downtime can be planned, and no other.
+    ///
+    /// # Errors
+    /// [`Refusal`] saying what stands in its way.
+    pub fn plan_downtime(&self, windows: Vec<Window>) -> Result<Schedule, Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        maintain::planned(&self.ledger, windows)
+    }
+
+    /// Says whether these machines can be taken down, or, when they are to be down now, brought up.
+    ///
+    /// # Errors
+    /// [`Refusal`] saying what stands in its way.
+    pub fn check_machines(&self, ids: &[MachineId], are_down: bool) -> Result<(), Refusal> {
+        if self.term.is_none() {
+            return Err(Refusal::NotLeading);
+        }
+        maintain::check_modes(&self.ledger, ids, are_down)
     }
 
     /// Says whether an agent can be marked gone.
@@ -314,6 +341,19 @@ impl MasterView {
         framework: &'a FrameworkId,
     ) -> impl Iterator<Item = &'a Offer> {
         self.offers.of_framework(framework)
+    }
+
+    /// Inverse offers not yet answered.
+    pub fn inverse_offers(&self) -> &SharedMap<OfferId, InverseOffer> {
+        self.inverse_offers.open()
+    }
+
+    /// What frameworks have said about the planned downtime of an agent.
+    pub fn said_of_downtime<'a>(
+        &'a self,
+        agent: &'a AgentId,
+    ) -> impl Iterator<Item = (&'a FrameworkId, InverseStatus, Instant)> {
+        self.inverse_offers.statuses_of(agent)
     }
 
     /// Operations not yet settled or acknowledged.

@@ -20,6 +20,7 @@ pub mod labelled_volume;
 pub mod labels;
 pub mod launch;
 pub mod limit;
+pub mod maintenance;
 pub mod master_ledger;
 pub mod message;
 pub mod moved_disk;
@@ -59,14 +60,15 @@ pub use id::{
 pub use labelled_volume::{LabelledVolume, ORPHANS_NAMED_MAX};
 pub use labels::Labels;
 pub use limit::{OverSize, VolumeLimit};
+pub use maintenance::{Machine, MachineId, Schedule, Unavailability, Window};
 pub use master_ledger::{
     AgentRecord, Cluster, DeathCertificate, FrameworkRecord, MasterChange, MasterLedger,
     PendingOperation, Presence,
 };
 pub use message::{
     Call, DiskReport, DiskSpace, Event, ExecutorCall, ExecutorEvent, Filters, FrameworkCall,
-    MachineInfo, NamedOperation, Offer, OperationState, OperationStatus, OperationUpdate,
-    OperatorCall, Order, Report, SpaceNews, ToAgent, ToMaster,
+    InverseOffer, MachineInfo, NamedOperation, Offer, OperationState, OperationStatus,
+    OperationUpdate, OperatorCall, Order, Report, SpaceNews, ToAgent, ToMaster,
 };
 pub use moved_disk::{DiskAdoption, DiskMove, DiskTaking, LeaveStage, LeftPlace, MoveState};
 pub use operation::{

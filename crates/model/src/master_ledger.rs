@@ -7,6 +7,7 @@ use crate::framework::FrameworkInfo;
 use crate::id::{
     AgentId, ClaimId, ClusterId, DiskId, FrameworkId, Instant, NodeId, OperationUuid, Term,
 };
+use crate::maintenance::{host_key, Machine, MachineId, Schedule, Unavailability};
 use crate::moved_disk::DiskMove;
 use crate::operation::Operation;
 use crate::quota::Quota;
@@ -174,6 +175,8 @@ pub enum MasterChange {
     Deactivated(Deactivation),
     /// It is as any other again.
     Reactivated(AgentId),
+    /// All planned downtime, and what is down; an empty schedule is none.
+    Maintenance(Schedule),
 }
 
 /// The durable half of the masters.
@@ -205,6 +208,8 @@ pub struct MasterLedger {
     pub deaths: SharedMap<AgentId, DeathCertificate>,
     /// Agents of which nothing is offered, by an operator's wish: few at any time.
     pub deactivations: SharedMap<AgentId, Deactivation>,
+    /// Planned downtime of machines.
+    pub maintenance: Schedule,
     /// The claims of each agent.
     claims_by_agent: SharedIndex<AgentId, ClaimId>,
     /// Claims by agent and identity.
@@ -217,6 +222,8 @@ pub struct MasterLedger {
     by_disk: SharedIndex<DiskId, (AgentId, ClaimId)>,
     /// Agents by their machines.
     nodes: SharedMap<NodeId, AgentId>,
+    /// Agents by the hostnames of their machines, in small letters.
+    by_host: SharedIndex<String, AgentId>,
 }
 
 impl MasterLedger {
@@ -290,6 +297,7 @@ impl MasterLedger {
                 drop(self.deactivations.insert(it.agent.clone(), it));
             }
             MasterChange::Reactivated(agent) => drop(self.deactivations.remove(&agent)),
+            MasterChange::Maintenance(schedule) => self.maintenance = schedule,
         }
     }
 
@@ -310,6 +318,12 @@ impl MasterLedger {
         // Of two agents with one machine, which only a damaged ledger has, the first by name is found.
         if self.agent_of_node(agent.node).is_none_or(|named| agent.id < *named) {
             self.nodes.insert(agent.node, agent.id.clone());
+        }
+        let host = host_key(&agent.hostname);
+        let former = self.agents.get(&agent.id).map(|it| host_key(&it.hostname));
+        if former.as_ref() != Some(&host) {
+            former.iter().for_each(|it| self.by_host.remove(it, &agent.id));
+            self.by_host.insert(&host, agent.id.clone());
         }
         self.agents.insert(agent.id.clone(), agent);
     }
@@ -366,6 +380,20 @@ impl MasterLedger {
     /// The agents that have volumes on a disk, each as often as it has one.
     pub fn agents_of_disk(&self, disk: DiskId) -> impl Iterator<Item = &AgentId> {
         self.by_disk.of(&disk).map(|(agent, _)| agent)
+    }
+
+    /// The agents of a machine that an operator names, but those that are gone.
+    pub fn agents_of_machine(&self, id: &MachineId) -> impl Iterator<Item = &AgentId> {
+        let agents = self.by_host.of(&id.key());
+        agents.filter(|it| self.agents.get(it).is_some_and(|it| it.presence != Presence::Gone))
+    }
+
+    /// The machine of the schedule that an agent is of, and when it will be down.
+    pub fn planned_for(&self, agent: &AgentId) -> Option<(&Machine, Unavailability)> {
+        if self.maintenance.is_empty() {
+            return None;
+        }
+        self.maintenance.of_host(&self.agents.get(agent)?.hostname)
     }
 
     /// The agent of a machine.

@@ -15,4 +15,4 @@ pub use link::{
 };
 pub use operation::{OperationState, OperationStatus};
 pub use operator::OperatorCall;
-pub use scheduler::{Call, Event, Filters, FrameworkCall, Offer};
+pub use scheduler::{Call, Event, Filters, FrameworkCall, InverseOffer, Offer};

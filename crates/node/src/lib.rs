@@ -15,6 +15,7 @@ pub mod fetch_worker;
 mod files;
 pub mod ledger_file;
 mod links;
+pub mod logging;
 pub mod master_process;
 mod refusals;
 mod samples;

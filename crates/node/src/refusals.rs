@@ -1,6 +1,6 @@
 //! What the API refuses, as HTTP says it, and who asks, as the API says it.
 
-use holdfast_api::Refusal as Refused;
+use holdfast_api::{authorize, Action, Object, Refusal as Refused};
 use holdfast_model::CallerIdentity;
 use holdfast_wire::{Caller, Refusal};
 
@@ -20,6 +20,15 @@ pub fn http(refused: Refused) -> Refusal {
 /// Who is at the other end of a connection.
 pub fn identity(caller: &Caller) -> CallerIdentity {
     CallerIdentity::authenticated(caller.principal.clone())
+}
+
+/// Whether this caller may see how much a process logs, or change it.
+///
+/// # Errors
+/// 403.
+pub fn may_log(caller: &Caller, process: Object<'_>, changes: bool) -> Result<(), Refusal> {
+    let action = if changes { Action::SetLogLevel } else { Action::View };
+    authorize(&identity(caller), action, process).map_err(|denied| http(denied.into()))
 }
 
 #[cfg(test)]

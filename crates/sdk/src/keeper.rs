@@ -233,6 +233,8 @@ impl<S: Service> Keeper<S> {
             Event::Message(_, executor, data) => self.heard(executor.as_str(), &data),
             Event::Error(why) => self.effects.push(Effect::Log(format!("the master says: {why}"))),
             Event::Subscribed(_) | Event::Rescind(_) | Event::Failure { .. } => {}
+            // They ask, and nothing follows from an answer: what is here moves when its operator says so.
+            Event::InverseOffers(_) | Event::RescindInverse(_) => {}
         }
     }
 
@@ -820,6 +822,7 @@ mod tests {
                 hostname: agent.to_owned(),
                 machine: Default::default(),
                 claims: Vec::new(),
+                unavailability: None,
             };
             self.calls.clear();
             self.event(Event::Offers(vec![offer]));

@@ -20,6 +20,7 @@ use crate::answer::{self, Answer, JsonText};
 use crate::body::Body;
 use crate::connection::{Caller, Connection};
 use crate::link::LinkHead;
+use crate::logging::LogWish;
 use crate::metrics::Metric;
 use crate::outbox::{LinkEnd, Outbox};
 use crate::query::{self, Query};
@@ -106,6 +107,14 @@ pub trait AgentApi: Send + Sync + 'static {
         page: AgentPage,
         query: &Query,
     ) -> Result<JsonText, Refusal>;
+
+    /// Carries out a wish about the log of this process, if there is one; how much is logged then.
+    ///
+    /// # Errors
+    /// A refusal; 501 where that cannot be changed, which is the default.
+    fn logging(&self, _caller: &Caller, _wish: Option<LogWish>) -> Result<u32, Refusal> {
+        Err(Refusal::not_implemented("the log of this process cannot be changed"))
+    }
 
     /// Lists a folder. Paths are virtual, such as that of a sandbox.
     ///

@@ -25,12 +25,13 @@ use crate::body::Body;
 use crate::connection::{Caller, Connection};
 use crate::limits::{Limits, MESSAGE_MAX_BYTES};
 use crate::link::LinkHead;
+use crate::logging::LogWish;
 use crate::metrics::Metric;
 use crate::outbox::{LinkEnd, Outbox};
 use crate::query::{self, Query};
 use crate::refusal::Refusal;
 
-pub(crate) use legacy::{json_was_sent, logging, page, system_stats};
+pub(crate) use legacy::{json_was_sent, page, system_stats};
 pub(crate) use scheduler_stream::LEADER_METADATA;
 
 /// Whether this master may answer for the cluster.
@@ -179,8 +180,16 @@ pub trait MasterApi: Send + Sync + 'static {
     /// Called when the link of an operator that was subscribed has ended.
     async fn watcher_gone(&self, _stream_id: Uuid, _end: LinkEnd) {}
 
-    /// Called with an operator's call of a known type; GET_HEALTH, GET_VERSION, GET_METRICS and
-    /// SUBSCRIBE never come here. `None` answers without a body: 202 for what is only accepted
+    /// Carries out a wish about the log of this process, if there is one; how much is logged then.
+    ///
+    /// # Errors
+    /// A refusal; 501 where that cannot be changed, which is the default.
+    fn logging(&self, _caller: &Caller, _wish: Option<LogWish>) -> Result<u32, Refusal> {
+        Err(Refusal::not_implemented("the log of this process cannot be changed"))
+    }
+
+    /// Called with an operator's call of a known type; GET_HEALTH, GET_VERSION, GET_METRICS, those
+    /// about the log and SUBSCRIBE never come here. `None` answers without a body: 202 for what is only accepted
     /// (H31), else 200.
     ///
     /// # Errors

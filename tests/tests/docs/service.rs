@@ -58,6 +58,7 @@ mod without_a_cluster {
     fn offer(role: &Role) -> Offer {
         let all = text::resources("cpus:1;mem:512;disk:1000", &Role::any()).unwrap();
         Offer {
+            unavailability: None,
             id: OfferId::made("o".to_owned()),
             framework: FrameworkId::made("f".to_owned()),
             role: role.clone(),

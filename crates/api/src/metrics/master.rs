@@ -2,6 +2,8 @@
 //!
 //! Relies on a published view; never counts anything that the view does not show.
 
+use std::collections::BTreeSet;
+
 use holdfast_master::AgentHealth;
 use holdfast_model::{Presence, Quantities, Resources, Scalar, TaskState};
 
@@ -33,6 +35,8 @@ pub fn master(view: &MasterView) -> Vec<Sample> {
         ),
     ]);
     claims(view, &mut samples);
+    machines(view, &mut samples);
+    quotas(view, &mut samples);
     tasks(view, &mut samples);
     resources(view, &mut samples);
     samples
@@ -95,6 +99,46 @@ fn claims(view: &MasterView, samples: &mut Vec<Sample>) {
     for (kind, count) in [("volume", volumes), ("reservation", all - volumes)] {
         let sample = Sample::count("holdfast/claims", "Claims by kind.", count);
         samples.push(sample.label("kind", kind));
+    }
+}
+
+fn machines(view: &MasterView, samples: &mut Vec<Sample>) {
+    let all = view.ledger().maintenance.machines();
+    let (down, draining): (Vec<_>, Vec<_>) = all.partition(|(it, _)| it.is_down);
+    samples.extend([
+        Sample::count("holdfast/machines_down", "Machines that are down.", down.len()),
+        Sample::count(
+            "holdfast/machines_draining",
+            "Machines with planned downtime that are not down.",
+            draining.len(),
+        ),
+        Sample::count(
+            "holdfast/outstanding_inverse_offers",
+            "Inverse offers that were not answered yet.",
+            view.inverse_offers().len(),
+        ),
+    ]);
+}
+
+/// What roles are guaranteed and limited to, and have; of each only what its quota names.
+fn quotas(view: &MasterView, samples: &mut Vec<Sample>) {
+    for (role, quota) in view.ledger().quotas.iter() {
+        let has = view.consumed(role);
+        let named: BTreeSet<&String> = quota.guarantees.keys().chain(quota.limits.keys()).collect();
+        for name in named {
+            let at = format!("allocator/mesos/quota/roles/{role}/resources/{name}");
+            let known = [
+                ("guarantee", "What the role is guaranteed.", quota.guarantees.get(name)),
+                ("limit", "What the role may have at most.", quota.limits.get(name)),
+            ];
+            for (word, help, amount) in known {
+                let sample = |it: &Scalar| Sample::gauge(format!("{at}/{word}"), help, it.to_f64());
+                samples.extend(amount.map(sample));
+            }
+            let has = has.get(name).map_or(0.0, |it| it.to_f64());
+            let help = "What the role has: reserved, used or offered.";
+            samples.push(Sample::gauge(format!("{at}/offered_or_allocated"), help, has));
+        }
     }
 }
 

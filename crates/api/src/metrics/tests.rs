@@ -49,7 +49,7 @@ fn the_masters_numbers() {
         ("allocator/mesos/resources/disk/offered_or_allocated", 1000.0),
     ];
     assert_eq!(counted(&samples), are(&expected));
-    assert_eq!(samples.len(), 62, "what is 0 is there, too");
+    assert_eq!(samples.len(), 65, "what is 0 is there, too");
     assert!(samples.iter().all(|it| it.help.ends_with('.')));
 }
 

@@ -48,10 +48,20 @@ pub fn drain_plan(
     Ok(plan)
 }
 
+/// What becomes of an agent whose machine goes down.
+pub(super) fn plan_down(view: &MasterView, agent: &AgentId) -> LeavingPlan {
+    let becomes = "kept, and offered again once the machine is up and the agent is back";
+    leaving(view, agent, "START_MAINTENANCE", becomes)
+}
+
 fn plan(view: &MasterView, agent: &AgentId, action: &str, becomes: &str) -> Plan {
+    Plan::Leaving(leaving(view, agent, action, becomes))
+}
+
+fn leaving(view: &MasterView, agent: &AgentId, action: &str, becomes: &str) -> LeavingPlan {
     let tasks = view.tasks_of_agent(agent).filter(|it| !it.state.is_terminal());
     let claims = view.ledger().claims_of(agent);
-    Plan::Leaving(LeavingPlan {
+    LeavingPlan {
         action: action.to_owned(),
         agent: agent.to_string(),
         claims: claims.map(|it| claim(view, it, becomes)).collect(),
@@ -59,7 +69,7 @@ fn plan(view: &MasterView, agent: &AgentId, action: &str, becomes: &str) -> Plan
         hostname: hostname(view, agent),
         // One that is gone is in no view, and never comes back.
         state: view.agents().get(agent).map_or(AgentStanding::Gone, |it| standing(view, agent, it)),
-    })
+    }
 }
 
 fn task(view: &MasterView, task: &holdfast_master::TaskView) -> LeavingTaskRow {

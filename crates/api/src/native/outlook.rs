@@ -36,6 +36,7 @@ fn as_offer(
 ) -> Option<String> {
     let state = view.agents().get(agent)?;
     let offer = Offer {
+        unavailability: None,
         id: OfferId::made(format!("outlook-{agent}")),
         framework: FrameworkId::made("not-there-yet".to_owned()),
         role: role.clone(),

@@ -6,11 +6,10 @@
 use holdfast_model::CallerIdentity;
 use holdfast_proto::json;
 use holdfast_proto::mesos::v1;
-use holdfast_proto::mesos::v1::maintenance::Schedule;
 use serde::de::DeserializeOwned;
 use v1::master::call::{
-    CreateVolumes, DestroyVolumes, RemoveQuota, ReserveResources, SetQuota, Teardown, Type,
-    UnreserveResources, UpdateWeights,
+    CreateVolumes, DestroyVolumes, RemoveQuota, ReserveResources, SetQuota, StartMaintenance,
+    StopMaintenance, Teardown, Type, UnreserveResources, UpdateMaintenanceSchedule, UpdateWeights,
 };
 use v1::master::Call;
 
@@ -43,6 +42,9 @@ pub enum Form {
     /// `POST /machine/up`; the body is JSON.
     MachineUp,
 }
+
+/// What the body of `/machine/down` and `/machine/up` is.
+const MACHINES: &str = "an array of {\"hostname\", \"ip\"}";
 
 impl Form {
     /// Reads a form: its fields, and the body as `document` where that is JSON. What comes out is to be done in this order.
@@ -101,8 +103,21 @@ impl Form {
                 call.remove_quota = Some(RemoveQuota { role });
                 Type::RemoveQuota
             }
-            Form::MaintenanceSchedule => return maintenance_schedule(fields),
-            Form::MachineDown | Form::MachineUp => return Err(machines(fields)?),
+            Form::MaintenanceSchedule => {
+                let schedule = document(fields, "a maintenance schedule")?;
+                call.update_maintenance_schedule = Some(UpdateMaintenanceSchedule { schedule });
+                Type::UpdateMaintenanceSchedule
+            }
+            Form::MachineDown => {
+                let machines = document(fields, MACHINES)?;
+                call.start_maintenance = Some(StartMaintenance { machines });
+                Type::StartMaintenance
+            }
+            Form::MachineUp => {
+                let machines = document(fields, MACHINES)?;
+                call.stop_maintenance = Some(StopMaintenance { machines });
+                Type::StopMaintenance
+            }
         };
         call.r#type = Some(kind.into());
         match OperatorRequest::parse(caller, call)? {
@@ -153,28 +168,6 @@ fn document<T: DeserializeOwned>(fields: Parameters<'_>, what: &str) -> Result<T
             error.path, error.message
         ))
     })
-}
-
-/// Nothing is planned, and nothing can be yet: a schedule without windows is what there is.
-fn maintenance_schedule(fields: Parameters<'_>) -> Result<Vec<MasterCommand>, Refusal> {
-    let schedule: Schedule = document(fields, "a maintenance schedule")?;
-    if schedule.windows.is_empty() {
-        return Ok(Vec::new());
-    }
-    Err(Refusal::NotServed(
-        "maintenance is not served yet by this master: it has no schedule, and takes none"
-            .to_owned(),
-    ))
-}
-
-/// Only machines of the schedule can be taken down or up, and there is none in it.
-fn machines(fields: Parameters<'_>) -> Result<Refusal, Refusal> {
-    let machines: Vec<v1::MachineId> = document(fields, "an array of {\"hostname\", \"ip\"}")?;
-    let first = machines
-        .first()
-        .ok_or_else(|| Refusal::Invalid("The list of machines is empty".to_owned()))?;
-    let name = first.hostname.as_deref().or(first.ip.as_deref()).unwrap_or_default();
-    Ok(Refusal::Invalid(format!("Machine '{name}' is not part of a maintenance schedule")))
 }
 
 #[cfg(test)]
@@ -242,17 +235,19 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_set_is_refused_and_nothing_is_set_for_nothing() {
-        let not_served = |it: Result<_, Refusal>| matches!(it, Err(Refusal::NotServed(_)));
-        assert_eq!(parsed(Form::MaintenanceSchedule, &[("document", "{}")]), Ok(Vec::new()));
+    fn i7_downtime_is_planned_begun_and_ended_by_forms() {
         let window = r#"{"windows":[{"machine_ids":[{"hostname":"h"}],"unavailability":{"start":{"nanoseconds":1}}}]}"#;
-        assert!(not_served(parsed(Form::MaintenanceSchedule, &[("document", window)])));
-        let why = |text| parsed(Form::MachineDown, &[("document", text)]).unwrap_err().to_string();
-        assert_eq!(why("[]"), "The list of machines is empty");
-        assert_eq!(
-            why(r#"[{"hostname":"h"}]"#),
-            "Machine 'h' is not part of a maintenance schedule"
-        );
+        let calls = parsed(Form::MaintenanceSchedule, &[("document", window)]).unwrap();
+        assert!(matches!(calls.as_slice(), [OperatorCall::Schedule(it)] if it.len() == 1));
+        let calls = parsed(Form::MaintenanceSchedule, &[("document", "{}")]).unwrap();
+        assert!(matches!(calls.as_slice(), [OperatorCall::Schedule(it)] if it.is_empty()));
+        let machines = [("document", r#"[{"hostname":"h"}]"#)];
+        let calls = parsed(Form::MachineDown, &machines).unwrap();
+        assert!(matches!(calls.as_slice(), [OperatorCall::MachinesDown(it)] if it.len() == 1));
+        let calls = parsed(Form::MachineUp, &machines).unwrap();
+        assert!(matches!(calls.as_slice(), [OperatorCall::MachinesUp(it)] if it.len() == 1));
+        let why = parsed(Form::MachineDown, &[("document", "[]")]).unwrap_err().to_string();
+        assert!(why.contains("List of machines is empty"), "{why}");
     }
 
     #[test]

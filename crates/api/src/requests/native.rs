@@ -4,8 +4,8 @@ use holdfast_model::convert::operator;
 use holdfast_model::convert::text;
 use holdfast_model::{
     plain_root, AddedDisk, AdoptedFrom, AgentId, CallerIdentity, ClaimAction, ClaimId,
-    DiskAdoption, DiskId, Expected, FrameworkId, Instant, NodeId, OperatorCall, PersistenceId,
-    Quota, Role, TaskId, VolumeAdoption,
+    DiskAdoption, DiskId, Expected, FrameworkId, Instant, MachineId, NodeId, OperatorCall,
+    PersistenceId, Quota, Role, TaskId, VolumeAdoption, Window,
 };
 use holdfast_proto::json;
 
@@ -55,6 +55,12 @@ pub enum NativeRead {
     Roles,
     /// Roles that have quota.
     Quotas,
+    /// Machines with planned downtime.
+    Machines,
+    /// What planning this downtime, and no other, would do.
+    SchedulePlan(Vec<Window>),
+    /// What taking machines down would do, or, if not, bringing them up.
+    ModePlan(Vec<MachineId>, bool),
     /// Why.
     Explain(Question),
     /// What a framework of this role that is not there yet could be offered.
@@ -112,6 +118,7 @@ impl NativeRequest {
             "offers" => NativeRead::Offers,
             "roles" => NativeRead::Roles,
             "quotas" => NativeRead::Quotas,
+            "machines" => NativeRead::Machines,
             "trash" => NativeRead::Trash,
             "explain" => NativeRead::Explain(question(parameters)?),
             "outlook" => NativeRead::Outlook(Role::parse(parameters.needed("role")?)?),
@@ -134,7 +141,7 @@ impl NativeRequest {
             }
             _ => {
                 return Err(Refusal::NotFound(format!(
-                    "there is no `/holdfast/v1/{name}`; there are agents, gone-agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, outlook, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, mark-agent-gone, deactivate-agent, reactivate-agent, drain-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan"
+                    "there is no `/holdfast/v1/{name}`; there are agents, gone-agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, machines, trash, explain, outlook, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, mark-agent-gone, deactivate-agent, reactivate-agent, drain-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan"
                 )))
             }
         };
@@ -503,11 +510,20 @@ fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeReq
         Some(OperatorCall::MarkAgentGone { agent, .. }) => {
             NativeRead::GonePlan(agent).authorized(caller).map(NativeRequest::Read)
         }
+        Some(OperatorCall::Schedule(windows)) => {
+            NativeRead::SchedulePlan(windows).authorized(caller).map(NativeRequest::Read)
+        }
+        Some(OperatorCall::MachinesDown(ids)) => {
+            NativeRead::ModePlan(ids, true).authorized(caller).map(NativeRequest::Read)
+        }
+        Some(OperatorCall::MachinesUp(ids)) => {
+            NativeRead::ModePlan(ids, false).authorized(caller).map(NativeRequest::Read)
+        }
         Some(OperatorCall::Quota { quotas, force }) => {
             NativeRead::QuotaPlan(quotas, force).authorized(caller).map(NativeRequest::Read)
         }
         _ => Err(Refusal::Invalid(
-            "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES, GROW_VOLUME, SHRINK_VOLUME, UPDATE_QUOTA, DRAIN_AGENT, MARK_AGENT_GONE and TEARDOWN can be planned"
+            "type: only RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES, GROW_VOLUME, SHRINK_VOLUME, UPDATE_QUOTA, DRAIN_AGENT, MARK_AGENT_GONE, UPDATE_MAINTENANCE_SCHEDULE, START_MAINTENANCE, STOP_MAINTENANCE and TEARDOWN can be planned"
                 .to_owned(),
         )),
     }
@@ -516,7 +532,11 @@ fn plan(caller: &CallerIdentity, parameters: Parameters<'_>) -> Result<NativeReq
 impl NativeRead {
     fn authorized(self, caller: &CallerIdentity) -> Result<NativeRead, Refusal> {
         let object = match &self {
-            NativeRead::Agents | NativeRead::GoneAgents => Object::Agents,
+            NativeRead::Agents
+            | NativeRead::GoneAgents
+            | NativeRead::Machines
+            | NativeRead::SchedulePlan(_)
+            | NativeRead::ModePlan(..) => Object::Agents,
             NativeRead::Disks | NativeRead::DiskMoves => Object::Disks,
             NativeRead::Claims | NativeRead::EndedClaims(_) | NativeRead::ClaimsAt(_) => {
                 Object::Claims
@@ -570,6 +590,13 @@ impl NativeRead {
             NativeRead::Quotas => NativeAnswer::Quotas(native::quotas(view)),
             NativeRead::QuotaPlan(quotas, force) => {
                 NativeAnswer::Plan(Box::new(native::quota_plan(view, quotas, *force)?))
+            }
+            NativeRead::Machines => NativeAnswer::Machines(native::machines(view)),
+            NativeRead::SchedulePlan(windows) => {
+                NativeAnswer::Plan(Box::new(native::schedule_plan(view, windows)?))
+            }
+            NativeRead::ModePlan(ids, down) => {
+                NativeAnswer::Plan(Box::new(native::mode_plan(view, ids, *down)?))
             }
             NativeRead::Trash => NativeAnswer::TrashRows(native::trash(view)),
             NativeRead::UndeletePlan(agent, claim) => {

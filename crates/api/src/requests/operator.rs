@@ -48,9 +48,9 @@ pub enum OperatorRead {
     Flags,
     /// GET_QUOTA.
     Quota,
-    /// GET_MAINTENANCE_SCHEDULE: there is none.
+    /// GET_MAINTENANCE_SCHEDULE.
     MaintenanceSchedule,
-    /// GET_MAINTENANCE_STATUS: no machine has planned downtime.
+    /// GET_MAINTENANCE_STATUS.
     MaintenanceStatus,
 }
 
@@ -199,11 +199,13 @@ impl OperatorRead {
                 Answered::GetQuota
             }
             OperatorRead::MaintenanceSchedule => {
-                answer.get_maintenance_schedule = Some(GetMaintenanceSchedule::default());
+                answer.get_maintenance_schedule =
+                    Some(GetMaintenanceSchedule { schedule: v1::schedule(view) });
                 Answered::GetMaintenanceSchedule
             }
             OperatorRead::MaintenanceStatus => {
-                answer.get_maintenance_status = Some(GetMaintenanceStatus::default());
+                answer.get_maintenance_status =
+                    Some(GetMaintenanceStatus { status: v1::maintenance_status(view) });
                 Answered::GetMaintenanceStatus
             }
         };

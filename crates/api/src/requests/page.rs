@@ -58,9 +58,9 @@ pub enum PageRequest {
     Flags,
     /// What roles are guaranteed and limited to: nothing yet.
     Quota,
-    /// Planned downtime: none yet.
+    /// Planned downtime.
     Schedule,
-    /// Machines with planned downtime: none yet.
+    /// Machines with planned downtime.
     Maintenance,
     /// What the masters must not forget.
     Registry,
@@ -119,8 +119,8 @@ impl PageRequest {
             PageRequest::Weights => PageAnswer::Weights(v1::weights(view).weight_infos),
             PageRequest::Flags => PageAnswer::Flags { flags: facts.flags.clone() },
             PageRequest::Quota => PageAnswer::Quota(v1::quota(view)),
-            PageRequest::Schedule => PageAnswer::Schedule(Default::default()),
-            PageRequest::Maintenance => PageAnswer::Maintenance(Default::default()),
+            PageRequest::Schedule => PageAnswer::Schedule(v1::schedule(view)),
+            PageRequest::Maintenance => PageAnswer::Maintenance(v1::maintenance_status(view)),
             PageRequest::Registry => PageAnswer::Registry(Box::new(legacy::registry(view, facts))),
             PageRequest::Files => PageAnswer::Files {},
         }

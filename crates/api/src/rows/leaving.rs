@@ -7,7 +7,7 @@ use super::{AgentStanding, ClaimKind, HolderRow};
 /// What it would mean if an agent left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LeavingPlan {
-    /// `MARK_AGENT_GONE` or `DRAIN_AGENT`.
+    /// `MARK_AGENT_GONE`, `DRAIN_AGENT` or `START_MAINTENANCE`.
     pub action: String,
     /// Which.
     pub agent: String,

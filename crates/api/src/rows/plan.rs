@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::machine::MaintenancePlan;
 use super::quota::QuotaPlan;
 use super::{ChangeDocument, FrameworkStanding, LeavingPlan, RecoverPlan};
 
@@ -127,6 +128,8 @@ pub struct RemovalPlan {
 pub enum Plan {
     /// An agent leaves.
     Leaving(LeavingPlan),
+    /// Planned downtime.
+    Maintenance(MaintenancePlan),
     /// The recovery of an agent.
     Recover(RecoverPlan),
     /// The end of one claim.

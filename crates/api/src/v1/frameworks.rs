@@ -2,9 +2,11 @@
 //!
 //! Relies on a published view; never scans all tasks for each of them.
 
+use std::collections::BTreeMap;
+
 use holdfast_master::{FrameworkState, OfferRecord};
 use holdfast_model::convert::{framework, offer, Format};
-use holdfast_model::{FrameworkId, Resources};
+use holdfast_model::{FrameworkId, InverseOffer, Resources};
 use holdfast_proto::mesos::v1::master::response::{get_frameworks, GetFrameworks};
 
 use super::{list, time};
@@ -14,10 +16,15 @@ use crate::MasterView;
 /// Frameworks, removed ones too.
 pub fn frameworks(view: &MasterView) -> GetFrameworks {
     let (used, offers) = (used_by_frameworks(view), offers_to_frameworks(view));
+    let mut inverse: BTreeMap<&FrameworkId, Vec<&InverseOffer>> = BTreeMap::new();
+    for offer in view.inverse_offers().values() {
+        inverse.entry(&offer.framework).or_default().push(offer);
+    }
     let nothing = Resources::new();
     let present = view.frameworks().iter().map(|(id, state)| {
         let offers = offers.get(id).map(Vec::as_slice).unwrap_or_default();
-        self::framework(view, id, state, offers, used.get(id).unwrap_or(&nothing))
+        let inverse = inverse.get(id).map(Vec::as_slice).unwrap_or_default();
+        self::framework(view, (id, state), (offers, inverse), used.get(id).unwrap_or(&nothing))
     });
     let removed = view.ledger().frameworks.values().filter(|it| it.removed);
     let completed = removed.map(|record| get_frameworks::Framework {
@@ -37,9 +44,8 @@ pub fn frameworks(view: &MasterView) -> GetFrameworks {
 
 fn framework(
     view: &MasterView,
-    id: &FrameworkId,
-    state: &FrameworkState,
-    offers: &[&OfferRecord],
+    (id, state): (&FrameworkId, &FrameworkState),
+    (offers, inverse): (&[&OfferRecord], &[&InverseOffer]),
     used: &Resources,
 ) -> get_frameworks::Framework {
     let mut offered = Resources::new();
@@ -54,6 +60,7 @@ fn framework(
         registered_time: Some(time(registered)),
         reregistered_time: Some(time(state.subscribed())),
         offers: offers.iter().map(|it| offer::to_proto(&it.offer, Format::ENDPOINT)).collect(),
+        inverse_offers: inverse.iter().map(|it| offer::inverse_to_proto(it)).collect(),
         allocated_resources: list(used),
         offered_resources: list(&offered),
         ..Default::default()

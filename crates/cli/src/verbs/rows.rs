@@ -5,8 +5,8 @@
 use std::ops::Deref;
 
 use holdfast_api::rows::{
-    AgentRow, ClaimRow, DiskMoveRow, DiskRow, EndedClaimRow, FrameworkRow, GoneAgentRow, OfferRow,
-    QuotaRow, RoleRow, TaskRow, TrashRow,
+    AgentRow, ClaimRow, DiskMoveRow, DiskRow, EndedClaimRow, FrameworkRow, GoneAgentRow,
+    MachineRow, OfferRow, QuotaRow, RoleRow, TaskRow, TrashRow,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -116,6 +116,16 @@ impl Listed for QuotaRow {
 
     fn id(&self) -> &str {
         &self.role
+    }
+}
+
+impl Listed for MachineRow {
+    const PAGE: &'static str = "machines";
+    const WORDS: &'static str = "machines with planned downtime";
+    const ID: &'static str = "machine";
+
+    fn id(&self) -> &str {
+        &self.machine
     }
 }
 

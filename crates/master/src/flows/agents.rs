@@ -6,6 +6,7 @@ use holdfast_model::{
 };
 
 use super::bookkeeping::forget_holdings;
+use super::inverse_offers::rescind_inverse_of;
 use super::offers::rescind_all_of;
 use super::operations::{answer_waiting, operations_unreachable};
 use super::resync::drop_queued;
@@ -24,6 +25,7 @@ pub(crate) fn agent_lost(step: &mut Step, belief: &mut Belief, link: LinkId) {
     belief.agents.lost(&id, step.now);
     drop_queued(&mut belief.agents, &mut belief.tasks, &id);
     rescind_all_of(step, belief, &id);
+    rescind_inverse_of(step, belief, &id);
     belief.allocator.touch(&id);
     let due = step.now.plus_ms(step.config.agent_timeout_ms);
     belief.timers.set(due, Timer::Agent(id.clone()));

@@ -170,6 +170,7 @@ fn make_offer(step: &mut Step, belief: &mut Belief, allocation: Allocation) -> O
         executors: executors.cloned().collect(),
         hostname: state.machine().hostname.clone(),
         machine: state.machine().payload.clone(),
+        unavailability: ledger.planned_for(&agent).map(|(_, when)| when),
         agent: agent.clone(),
     };
     let is_there = hold_offered(belief.counted(), &offer, &resources);

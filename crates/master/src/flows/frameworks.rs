@@ -38,6 +38,7 @@ pub(crate) fn framework_lost(step: &mut Step, belief: &mut Belief, link: LinkId)
         return;
     }
     discard_offers(&mut belief.offers, &id);
+    belief.offers.inverse.discard(&id);
     belief.allocator.forget_declined_by(&id);
     let record = step.out.ledger().frameworks.get(&id).cloned();
     let record = record.expect("a framework that is here is in the ledger");
@@ -68,6 +69,7 @@ pub(crate) fn remove_framework(step: &mut Step, belief: &mut Belief, id: &Framew
         ..record
     })]);
     discard_offers(&mut belief.offers, id);
+    belief.offers.inverse.remove_framework(id);
     shut_down_everywhere(step, belief, id);
     end_tasks_of(step, belief, id);
     forget_dropped_of(step.out, &mut belief.agents, &mut belief.operations, id);

@@ -13,6 +13,7 @@ use holdfast_model::{
 
 use super::bookkeeping::forget_holdings;
 use super::ended::end_claims;
+use super::inverse_offers::rescind_inverse_of;
 use super::offers::rescind_all_of;
 use super::tasks::{keys_of_agent, retire};
 use super::telling::tell;
@@ -44,6 +45,8 @@ pub(crate) fn agent_gone(
     let was_told = !belief.agents.at(id).is_admitted();
     step.out.log(format!("agent {id} was marked gone by {by}"));
     rescind_all_of(step, belief, id);
+    rescind_inverse_of(step, belief, id);
+    belief.offers.inverse.forget_answers(id);
     forget_holdings(belief, id);
     for key in keys_of_agent(&belief.tasks, id) {
         task_gone(step, belief, id, &key);

@@ -9,6 +9,7 @@ pub(crate) mod ownership;
 pub(crate) mod quota;
 pub(crate) mod telling;
 
+pub(crate) mod inverse_offers;
 pub(crate) mod offers;
 
 pub(crate) mod resync;
@@ -20,5 +21,6 @@ pub(crate) mod agents;
 pub(crate) mod drain;
 pub(crate) mod frameworks;
 pub(crate) mod gone;
+pub(crate) mod maintenance;
 
 pub(crate) mod allocate;

@@ -11,6 +11,7 @@ use holdfast_model::{
 
 use super::accept_claim::accept_claim;
 use super::launch::{accept_group, accept_launch, tell_invalid};
+use crate::flows::inverse_offers::use_changed;
 use crate::flows::offers::{decline, take_offer};
 use crate::flows::operations::tell_operation;
 use crate::flows::tasks::tell_of_namesake;
@@ -73,6 +74,7 @@ pub(crate) fn accept(
         decline(when, &mut belief.allocator, framework, &role, &agent, left, filters);
     }
     belief.allocator.touch_free(&agent);
+    use_changed(step, belief, &agent);
 }
 
 /// Uses the offers up, and pools what they hold.

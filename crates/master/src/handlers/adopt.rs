@@ -16,6 +16,7 @@ use super::move_disk::learn_moves;
 use super::task_update::adopt_name_conflict;
 use crate::flows::bookkeeping::{forget_holdings, hold, hold_together, unusable_claims};
 use crate::flows::ended::end_claims;
+use crate::flows::inverse_offers::use_changed;
 use crate::flows::offers::rescind;
 use crate::flows::operations::answer_held_up;
 use crate::flows::tasks::{keys_of_agent, retire, status_of};
@@ -57,6 +58,7 @@ pub(crate) fn adopt(step: &mut Step, belief: &mut Belief, id: &AgentId, mut repo
     belief.agents.heard(id);
     belief.agents.take_forgotten(id);
     belief.allocator.touch(id);
+    use_changed(step, belief, id);
 }
 
 /// What the machine has, claims laid on it, and what of it cannot be used. Gives back what is left of the report.

@@ -24,6 +24,18 @@ pub(crate) fn check(ledger: &MasterLedger, agent: &AgentId) -> Result<(), Refusa
     }
 }
 
+/// Whether no downtime is planned for the agent's machine: an agent is either drained or in a maintenance schedule.
+///
+/// # Errors
+/// [`Refusal`] when there is.
+pub(crate) fn check_not_planned(ledger: &MasterLedger, agent: &AgentId) -> Result<(), Refusal> {
+    let Some((machine, _)) = ledger.planned_for(agent) else { return Ok(()) };
+    Err(Refusal::Conflict(format!(
+        "machine {} of agent {agent} is in the maintenance schedule; an agent is either drained or in a schedule: `holdfast maintenance clear {}` first",
+        machine.id, machine.id
+    )))
+}
+
 /// Nothing of the agent is offered, and what runs there is killed.
 ///
 /// # Errors
@@ -36,6 +48,7 @@ pub(super) fn drain_agent(
     (max_grace_ms, mark_gone): (Option<u64>, bool),
 ) -> Result<(), Refusal> {
     check(step.out.ledger(), agent)?;
+    check_not_planned(step.out.ledger(), agent)?;
     let former = step.out.ledger().deactivations.get(agent);
     let began = former.and_then(|it| Some(it.draining()?.since)).unwrap_or(step.now);
     let drain = Drain { since: began, max_grace_ms, mark_gone, is_drained: false };

@@ -13,6 +13,7 @@ use super::reconcile::{reconcile, reconcile_operations};
 use super::subscribe::subscribe;
 use super::update_framework::update_framework;
 use crate::flows::frameworks::remove_framework;
+use crate::flows::inverse_offers::answered;
 use crate::flows::telling::order;
 use crate::parts::offers::Offers;
 use crate::{Belief, Effect, Step};
@@ -45,7 +46,10 @@ pub(crate) fn framework_said(
 fn called(step: &mut Step, belief: &mut Belief, id: &FrameworkId, call: Call) {
     match call {
         Call::Subscribe { .. } => unreachable!("subscriptions were taken before"),
-        Call::Request | Call::InverseOffers => {} // Hints that change nothing.
+        Call::Request => {} // A hint that changes nothing.
+        Call::AnswerInverse { offers, accepts, filters } => {
+            answered(step, belief, id, offers, (accepts, filters))
+        }
         Call::Teardown => remove_framework(step, belief, id),
         Call::UpdateFramework { info, suppressed } => {
             update_framework(step, belief, id, *info, suppressed)

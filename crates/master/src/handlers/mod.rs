@@ -19,6 +19,7 @@ mod kill;
 mod launch;
 mod learn;
 mod ledger_history;
+pub(crate) mod maintain;
 pub(crate) mod mark_gone;
 mod move_disk;
 mod operation_update;

@@ -10,6 +10,7 @@ use super::disks::{add_disk, adopt_disk, remove_disk};
 use super::drain_agent::{deactivate_agent, drain_agent, reactivate_agent};
 use super::give_up::give_up;
 use super::kill::kill;
+use super::maintain::{machines_down, machines_up, plan_downtime};
 use super::mark_gone::mark_gone;
 use super::move_disk::move_disk;
 use super::operator_claim::{end_claim, operator_claim, Force, Wish};
@@ -42,6 +43,9 @@ pub(crate) fn operator_asks(
         OperatorCall::DrainAgent { agent, max_grace_ms, mark_gone } => {
             drain_agent(step, belief, asked.1, &agent, (max_grace_ms, mark_gone))
         }
+        OperatorCall::Schedule(windows) => plan_downtime(step, belief, windows),
+        OperatorCall::MachinesDown(ids) => machines_down(step, belief, &ids),
+        OperatorCall::MachinesUp(ids) => machines_up(step, belief, &ids),
         OperatorCall::MarkAgentGone { agent, reason } => {
             mark_gone(step, belief, asked.1, &agent, reason)
         }
@@ -106,6 +110,9 @@ fn begin(
         | OperatorCall::ReactivateAgent { .. }
         | OperatorCall::DrainAgent { .. }
         | OperatorCall::MarkAgentGone { .. }
+        | OperatorCall::Schedule(_)
+        | OperatorCall::MachinesDown(_)
+        | OperatorCall::MachinesUp(_)
         | OperatorCall::Quota { .. } => {
             unreachable!("no agent has to do anything first")
         }

@@ -12,6 +12,7 @@ use super::recover;
 use crate::flows::agents::agent_lost;
 use crate::flows::drain::kill_drained;
 use crate::flows::gone::{send_away, why_gone};
+use crate::flows::maintenance::why_down;
 use crate::flows::offers::rescind_all_of;
 use crate::flows::resync::{drop_queued, resync, send_queued};
 use crate::flows::tasks::order_kills;
@@ -98,7 +99,7 @@ fn agent_of(step: &Step, report: &Report) -> Option<AgentId> {
 /// Why a report is not believed.
 struct Disbelief {
     why: String,
-    /// The agent that it was, if it is gone: what runs there is to end.
+    /// The agent that it is or was, if it is gone or its machine is down: what runs there is to end.
     gone: Option<AgentId>,
     /// The agent whose ledger was lost, rolled back or replaced, as far as can be told; an operator can have it recovered.
     lost: Option<AgentId>,
@@ -142,6 +143,9 @@ fn why_not_believe(
     let id = agent_of(step, report);
     if let Some(speaker) = step.links.agent_at(link).filter(|it| Some(*it) != id.as_ref()) {
         return Some(format!("this link was opened by agent {speaker}; open another one").into());
+    }
+    if let Some(why) = why_down(ledger, &report.machine.hostname) {
+        return Some(Disbelief { why, gone: id, lost: None });
     }
     let Some(id) = id else {
         return why_not_admit(step, cluster, report)

@@ -125,6 +125,7 @@ fn welcome(
         step.out.commit(vec![MasterChange::Framework(record)]);
     }
     discard_offers(&mut belief.offers, id);
+    belief.offers.inverse.discard(id);
     let is_new = belief.frameworks.get(id).is_none();
     belief.frameworks.expect(id, &info, step.now);
     if let Some(old) = belief.frameworks.open(id, link, step.now) {
@@ -141,4 +142,5 @@ fn welcome(
     tell_settled(step, &belief.frameworks, &belief.operations, id);
     belief.allocator.revive(id, &BTreeSet::new(), false);
     belief.allocator.described(id, has_lost_roles);
+    belief.offers.inverse.connected(id);
 }

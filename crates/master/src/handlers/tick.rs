@@ -4,6 +4,7 @@ use holdfast_model::{AgentId, FrameworkId, LinkId, OfferId, Order};
 
 use crate::flows::agents::{agent_lost, agent_unreachable};
 use crate::flows::frameworks::remove_framework;
+use crate::flows::inverse_offers::inverse_offer_due;
 use crate::flows::offers::rescind;
 use crate::flows::telling::order;
 use crate::parts::timers::Timer;
@@ -19,6 +20,8 @@ pub(crate) fn tick(step: &mut Step, belief: &mut Belief) {
         let Some(timer) = belief.timers.pop_due(step.now) else { break };
         match timer {
             Timer::Offer(offer) => offer_due(step, belief, &offer),
+            Timer::InverseOffer(offer) => inverse_offer_due(step, belief, &offer),
+            Timer::AskAgain(agent) => belief.offers.inverse.touch(&agent),
             Timer::Framework(framework) => framework_due(step, belief, &framework),
             Timer::Agent(agent) => {
                 if is_overdue(step, belief, &agent) {

@@ -6,6 +6,7 @@ pub(crate) mod agents;
 pub(crate) mod allocator_input;
 pub(crate) mod frameworks;
 pub(crate) mod held_sums;
+pub(crate) mod inverse_offers;
 pub(crate) mod links;
 pub(crate) mod offers;
 pub(crate) mod operations;

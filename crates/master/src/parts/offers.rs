@@ -12,6 +12,8 @@ use holdfast_model::{
     SharedIndex, SharedMap, Term,
 };
 
+use super::inverse_offers::InverseOffers;
+
 /// An offer and when it was made.
 #[derive(Clone, Debug)]
 pub struct OfferRecord {
@@ -43,6 +45,8 @@ pub(crate) struct Offers {
     given_back: BTreeMap<OfferId, Option<(Instant, Filters)>>,
     /// When a step left some of these for the next one.
     left_at: Option<Instant>,
+    /// What frameworks were asked about planned downtime.
+    pub(crate) inverse: InverseOffers,
 }
 
 impl Deref for Offers {
@@ -206,6 +210,7 @@ mod tests {
             resources: [disk(10)].iter().collect::<Resources>().allocated_to(&role("db")),
             executors: Vec::new(),
             claims: Vec::new(),
+            unavailability: None,
             machine: OpaquePayload::default(),
         }
     }

@@ -9,6 +9,10 @@ use holdfast_model::{AgentId, FrameworkId, Instant, LinkId, OfferId};
 pub(crate) enum Timer {
     /// An offer was not answered.
     Offer(OfferId),
+    /// An inverse offer was not answered.
+    InverseOffer(OfferId),
+    /// Whoever has something on an agent may be asked about it again.
+    AskAgain(AgentId),
     /// A framework did not come back.
     Framework(FrameworkId),
     /// An agent did not come back.

@@ -19,6 +19,7 @@ pub(crate) fn check(bed: &Bed) {
     master.belief.agents.check();
     master.belief.tasks.check();
     master.belief.offers.check();
+    master.belief.offers.inverse.check();
     master.belief.operations.check();
     check_links(master);
     check_held(master, bed.byzantine_peers);

@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod limits;
 pub mod link;
 pub mod machine;
+pub mod maintenance;
 pub mod offer;
 pub mod operation;
 pub mod operation_status;

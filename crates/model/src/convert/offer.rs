@@ -10,9 +10,10 @@ use super::field::{
     offer_id, offer_id_out, Place,
 };
 use super::machine::AGENT_PORT;
+use super::maintenance::{unavailability_from_proto, unavailability_to_proto};
 use super::resource::{sum_from_proto, sum_to_proto, Format};
 use super::rest;
-use crate::message::Offer;
+use crate::message::{InverseOffer, Offer};
 use crate::resources::Resources;
 use crate::role::Role;
 use crate::validate::Invalid;
@@ -42,10 +43,22 @@ pub fn to_proto(offer: &Offer, format: Format) -> v1::Offer {
         resources: sum_to_proto(&offer.resources, format),
         attributes: machine.attributes,
         executor_ids: offer.executors.iter().map(executor_id_out).collect(),
-        unavailability: None,
+        unavailability: offer.unavailability.map(unavailability_to_proto),
         allocation_info: format
             .allocation
             .then_some(v1::resource::AllocationInfo { role: Some(role) }),
+    }
+}
+
+/// Writes an inverse offer. It names no resources: it concerns all that the framework has there.
+pub fn inverse_to_proto(offer: &InverseOffer) -> v1::InverseOffer {
+    v1::InverseOffer {
+        id: offer_id_out(&offer.id),
+        url: None,
+        framework_id: framework_id_out(&offer.framework),
+        agent_id: Some(agent_id_out(&offer.agent)),
+        unavailability: unavailability_to_proto(offer.unavailability),
+        resources: Vec::new(),
     }
 }
 
@@ -79,5 +92,6 @@ pub fn from_proto(wire: v1::Offer, role: &Role) -> Result<Offer, Invalid> {
         hostname: wire.hostname,
         machine: rest::pack(&machine),
         claims: Vec::new(),
+        unavailability: wire.unavailability.map(unavailability_from_proto),
     })
 }

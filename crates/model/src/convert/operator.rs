@@ -6,17 +6,19 @@ use holdfast_proto::mesos::v1;
 use prost::Message;
 use v1::master::call::{
     CreateVolumes, DeactivateAgent, DestroyVolumes, DrainAgent, GrowVolume, MarkAgentGone,
-    ReactivateAgent, ReserveResources, ShrinkVolume, Teardown, Type, UnreserveResources,
-    UpdateQuota,
+    ReactivateAgent, ReserveResources, ShrinkVolume, StartMaintenance, StopMaintenance, Teardown,
+    Type, UnreserveResources, UpdateMaintenanceSchedule, UpdateQuota,
 };
 use v1::master::Call as Wire;
 
 use super::field::{agent_id, agent_id_out, framework_id, framework_id_out, part, Place};
 use super::limits::{check_bytes, DESCRIPTION_BYTES_MAX};
+use super::maintenance;
 use super::operation;
 use super::quota;
 use super::resource::{self, list_from_proto, list_to_proto, Format};
 use crate::id::AgentId;
+use crate::maintenance::{MachineId, Schedule};
 use crate::message::OperatorCall;
 use crate::operation::ClaimAction;
 use crate::resource::Resource;
@@ -74,6 +76,11 @@ pub fn from_proto(wire: Wire) -> Result<Option<OperatorCall>, Invalid> {
             | Type::ReactivateAgent
             | Type::DrainAgent),
         )) => return about_agent(kind, wire).map(Some),
+        Some(Ok(
+            kind @ (Type::UpdateMaintenanceSchedule
+            | Type::StartMaintenance
+            | Type::StopMaintenance),
+        )) => return about_machines(kind, wire).map(Some),
         Some(Ok(Type::Teardown)) => {
             let it = part("TEARDOWN", "teardown", wire.teardown)?;
             return Ok(Some(OperatorCall::Teardown(
@@ -109,6 +116,51 @@ fn about_agent(kind: Type, wire: Wire) -> Result<OperatorCall, Invalid> {
             let it = part("DRAIN_AGENT", "drain_agent", wire.drain_agent)?;
             drain(it).under("drain_agent")?
         }
+    })
+}
+
+/// Reads a call about planned downtime.
+fn about_machines(kind: Type, wire: Wire) -> Result<OperatorCall, Invalid> {
+    Ok(match kind {
+        Type::UpdateMaintenanceSchedule => {
+            let field = "update_maintenance_schedule";
+            let it = part("UPDATE_MAINTENANCE_SCHEDULE", field, wire.update_maintenance_schedule)?;
+            let windows = maintenance::schedule_from_proto(it.schedule);
+            OperatorCall::Schedule(windows.under(format_args!("{field}.schedule"))?)
+        }
+        Type::StartMaintenance => {
+            let field = "start_maintenance";
+            let it = part("START_MAINTENANCE", field, wire.start_maintenance)?;
+            let machines = maintenance::machines_from_proto(it.machines).under(field)?;
+            OperatorCall::MachinesDown(machines)
+        }
+        _ => {
+            let field = "stop_maintenance";
+            let it = part("STOP_MAINTENANCE", field, wire.stop_maintenance)?;
+            let machines = maintenance::machines_from_proto(it.machines).under(field)?;
+            OperatorCall::MachinesUp(machines)
+        }
+    })
+}
+
+/// Writes a call about planned downtime.
+fn machines_to_proto(wire: &mut Wire, call: &OperatorCall) -> Option<Type> {
+    let ids = |all: &[MachineId]| all.iter().map(maintenance::machine_id_to_proto).collect();
+    Some(match call {
+        OperatorCall::Schedule(windows) => {
+            let schedule = maintenance::schedule_to_proto(&Schedule::new(windows.clone()));
+            wire.update_maintenance_schedule = Some(UpdateMaintenanceSchedule { schedule });
+            Type::UpdateMaintenanceSchedule
+        }
+        OperatorCall::MachinesDown(machines) => {
+            wire.start_maintenance = Some(StartMaintenance { machines: ids(machines) });
+            Type::StartMaintenance
+        }
+        OperatorCall::MachinesUp(machines) => {
+            wire.stop_maintenance = Some(StopMaintenance { machines: ids(machines) });
+            Type::StopMaintenance
+        }
+        _ => return None,
     })
 }
 
@@ -184,6 +236,9 @@ pub fn to_proto(call: &OperatorCall) -> Option<Wire> {
         OperatorCall::MarkAgentGone { agent, reason: _ } => {
             wire.mark_agent_gone = Some(MarkAgentGone { agent_id: agent_id_out(agent) });
             Type::MarkAgentGone
+        }
+        OperatorCall::Schedule(_) | OperatorCall::MachinesDown(_) | OperatorCall::MachinesUp(_) => {
+            machines_to_proto(&mut wire, call)?
         }
         OperatorCall::Claim { agent, action } => claim_to_proto(&mut wire, agent, action)?,
     };

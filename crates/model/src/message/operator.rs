@@ -5,6 +5,7 @@
 use crate::added_disk::AddedDisk;
 use crate::adopted_volume::VolumeAdoption;
 use crate::id::{AgentId, ClaimId, DiskId, FrameworkId, NodeId, TaskId};
+use crate::maintenance::{MachineId, Window};
 use crate::moved_disk::DiskAdoption;
 use crate::operation::{ClaimAction, Expected};
 use crate::quota::Quota;
@@ -156,6 +157,12 @@ pub enum OperatorCall {
         /// Whether the agent is marked gone once nothing runs there any more.
         mark_gone: bool,
     },
+    /// Plan this downtime, and no other; what is down stays so, and no machine of these windows is called down here.
+    Schedule(Vec<Window>),
+    /// Take machines of the schedule down: what runs there ends, its agents are not taken in, and their claims stay.
+    MachinesDown(Vec<MachineId>),
+    /// Machines that are down are up again, and have no downtime planned any more.
+    MachinesUp(Vec<MachineId>),
     /// Remove a framework; its claims stay.
     Teardown(FrameworkId),
     /// End a task of a framework.

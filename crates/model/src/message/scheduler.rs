@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::framework::FrameworkInfo;
 use crate::id::{AgentId, ClaimId, ExecutorId, FrameworkId, OfferId, StatusUuid, TaskId};
+use crate::maintenance::Unavailability;
 use crate::operation::Operation;
 use crate::resources::Resources;
 use crate::role::Role;
@@ -111,8 +112,15 @@ pub enum Call {
     },
     /// The framework asks how these operations are. An empty list means all.
     ReconcileOperations(Vec<(String, Option<AgentId>)>),
-    /// The framework answers inverse offers. No maintenance is planned, so there are none.
-    InverseOffers,
+    /// The framework answers inverse offers; nothing follows from it but that it is shown.
+    AnswerInverse {
+        /// The inverse offers.
+        offers: Vec<OfferId>,
+        /// Whether it can do without those agents.
+        accepts: bool,
+        /// How long it is not asked again.
+        filters: Filters,
+    },
 }
 
 /// An offer: resources of one agent, held for one role of one framework until it answers.
@@ -136,6 +144,21 @@ pub struct Offer {
     pub machine: OpaquePayload,
     /// The claims behind what is reserved, so that a framework can tell its own.
     pub claims: Vec<ClaimId>,
+    /// When the machine will be down, if that is planned.
+    pub unavailability: Option<Unavailability>,
+}
+
+/// A question to a framework: whether it can do without what it has on an agent whose machine will be down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InverseOffer {
+    /// The name under which the framework answers.
+    pub id: OfferId,
+    /// The framework that has something there.
+    pub framework: FrameworkId,
+    /// The agent.
+    pub agent: AgentId,
+    /// When it will be down.
+    pub unavailability: Unavailability,
 }
 
 /// Master to framework.
@@ -147,6 +170,10 @@ pub enum Event {
     Offers(Vec<Offer>),
     /// The offer no longer stands.
     Rescind(OfferId),
+    /// Agents will be down on which the framework has something.
+    InverseOffers(Vec<InverseOffer>),
+    /// The inverse offer no longer stands.
+    RescindInverse(OfferId),
     /// A task moved on.
     Update(TaskStatus),
     /// An operation moved on.

@@ -17,7 +17,8 @@ use holdfast_proto::mesos::v1::executor::{Call as ExecutorCall, Event as Executo
 use holdfast_proto::mesos::v1::{self, FileInfo, VersionInfo};
 use holdfast_wire::agent::AgentPage;
 use holdfast_wire::{
-    AgentApi, Caller, FileChunk, JsonText, LinkEnd, LinkHead, Metric, Outbox, Query, Refusal,
+    AgentApi, Caller, FileChunk, JsonText, LinkEnd, LinkHead, LogWish, Metric, Outbox, Query,
+    Refusal,
 };
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ use super::shell::AgentShell;
 use crate::core_loop::{now, Inbox};
 use crate::counts::{Counts, Table};
 use crate::links::Links;
-use crate::refusals::{http, identity};
+use crate::refusals::{http, identity, may_log};
 use crate::views::Views;
 
 /// What an agent counts of what executors tell it.
@@ -140,6 +141,11 @@ impl AgentApi for AgentServer {
             self.executors.count() as f64,
         ));
         metrics
+    }
+
+    fn logging(&self, caller: &Caller, wish: Option<LogWish>) -> Result<u32, Refusal> {
+        may_log(caller, Object::Named("this agent"), wish.is_some())?;
+        crate::logging::change(wish)
     }
 
     async fn executor_subscribe(

@@ -6,18 +6,21 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use holdfast_api::Object;
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
 use holdfast_proto::mesos::v1::{master, VersionInfo};
 use holdfast_wire::{
-    Caller, JsonText, LeadershipState, LinkEnd, LinkHead, MasterApi, MasterForm, MasterPage,
-    Metric, Outbox, Query, Refusal,
+    Caller, JsonText, LeadershipState, LinkEnd, LinkHead, LogWish, MasterApi, MasterForm,
+    MasterPage, Metric, Outbox, Query, Refusal,
 };
 use uuid::Uuid;
 
 use super::api::LeaderApi;
 use super::place::Place;
 use crate::counts;
+use crate::logging;
+use crate::refusals::may_log;
 
 /// What this process has come to.
 enum Stage {
@@ -137,6 +140,11 @@ impl MasterApi for Front {
         if let Ok(api) = self.leading() {
             api.agent_gone(stream_id).await;
         }
+    }
+
+    fn logging(&self, caller: &Caller, wish: Option<LogWish>) -> Result<u32, Refusal> {
+        may_log(caller, Object::Master, wish.is_some())?;
+        logging::change(wish)
     }
 
     async fn operator(

@@ -300,6 +300,7 @@ mod tests {
             hostname: "h".to_owned(),
             machine: Default::default(),
             claims: Vec::new(),
+            unavailability: None,
         }]));
     }
 

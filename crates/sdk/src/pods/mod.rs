@@ -156,6 +156,8 @@ impl<H: Hooks> ServiceKeeper<H> {
             Event::Message(_, executor, data) => self.heard(executor.as_str(), &data),
             Event::Error(why) => self.log(format!("the master says: {why}")),
             Event::Subscribed(_) | Event::Rescind(_) | Event::Failure { .. } => {}
+            // They ask, and nothing follows from an answer: what is here moves when its operator says so.
+            Event::InverseOffers(_) | Event::RescindInverse(_) => {}
         }
     }
 

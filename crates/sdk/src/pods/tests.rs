@@ -284,6 +284,7 @@ impl Cluster {
             hostname: agent,
             machine: Default::default(),
             claims: Vec::new(),
+            unavailability: None,
         }
     }
 

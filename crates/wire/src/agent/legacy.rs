@@ -12,6 +12,7 @@ use crate::answer::{self, Answer, JsonText};
 use crate::body::Body;
 use crate::call;
 use crate::connection::Connection;
+use crate::logging;
 use crate::master;
 use crate::metrics;
 use crate::query::Query;
@@ -30,7 +31,9 @@ pub(super) async fn answer(
     let jsonp = query.get("jsonp");
     match endpoint {
         Endpoint::Page(page) => read(api, connection, page, &query).await,
-        Endpoint::Logging => answer::refusal(&master::logging()),
+        Endpoint::Logging => {
+            logging::toggle(&query, |wish| api.logging(&connection.caller(), wish))
+        }
         Endpoint::SystemStats => answer::json(master::system_stats(&api.metrics()), jsonp),
         Endpoint::Version => answer::json(JsonText::of(&api.version()), jsonp),
         Endpoint::Snapshot => answer::json(metrics::snapshot(&all_metrics(api, connection)), jsonp),

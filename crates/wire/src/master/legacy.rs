@@ -12,6 +12,7 @@ use crate::answer::{self, Answer, JsonText};
 use crate::body::{self, Body};
 use crate::call;
 use crate::connection::Connection;
+use crate::logging;
 use crate::metrics;
 use crate::query::Query;
 use crate::refusal::Refusal;
@@ -34,7 +35,9 @@ pub(super) async fn answer(
             Some(answer) => answer,
         },
         Endpoint::Files => answer::refusal(&files(&query)),
-        Endpoint::Logging => answer::refusal(&logging()),
+        Endpoint::Logging => {
+            logging::toggle(&query, |wish| api.logging(&connection.caller(), wish))
+        }
         Endpoint::SystemStats => answer::json(system_stats(&api.metrics()), jsonp),
         Endpoint::Redirect => elsewhere(&api.leadership_state(), ""),
         Endpoint::Version => answer::json(JsonText::of(&api.version()), jsonp),
@@ -78,13 +81,6 @@ fn files(query: &Query) -> Refusal {
             "there is no file `{path}` on this master; sandboxes are on the agents"
         )),
     }
-}
-
-/// How much a process logs is said when it starts, and stays so.
-pub(crate) fn logging() -> Refusal {
-    Refusal::not_implemented(
-        "the level of the log is not changed while a process runs; start it with RUST_LOG=debug",
-    )
 }
 
 /// Mesos's numbers of the machine, which are metrics under older names.

@@ -17,6 +17,7 @@ use crate::call::{self, Received};
 use crate::connection::Connection;
 use crate::content::Content;
 use crate::link::{self, Transport};
+use crate::logging;
 use crate::refusal::Refusal;
 
 /// Answers one request.
@@ -48,6 +49,12 @@ async fn carry_out(
         Type::GetHealth => Some(health()),
         Type::GetVersion => Some(version(api)),
         Type::GetMetrics => Some(metrics(api, connection)),
+        Type::GetLoggingLevel => Some(level(api.logging(&connection.caller(), None)?)),
+        Type::SetLoggingLevel => {
+            let asked = received.call.set_logging_level.map(|it| (it.level, it.duration));
+            api.logging(&connection.caller(), Some(logging::wish(asked)?))?;
+            None
+        }
         Type::Subscribe => return watch(api, connection, wanted).await,
         _ => api.operator(&connection.caller(), received.call).await?,
     };
@@ -92,6 +99,12 @@ fn is_only_accepted(kind: Type) -> bool {
             | GrowVolume
             | ShrinkVolume
     )
+}
+
+fn level(level: u32) -> Response {
+    let get_logging_level = Some(response::GetLoggingLevel { level });
+    let kind = Some(response::Type::GetLoggingLevel.into());
+    Response { r#type: kind, get_logging_level, ..Response::default() }
 }
 
 fn health() -> Response {

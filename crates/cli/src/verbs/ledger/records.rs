@@ -60,6 +60,7 @@ pub(super) fn record(kind: &str, tree: &str, key: &[u8], value: &[u8]) -> Value 
         ("master", "recoveries") => read::<ledger::Recovery>(value),
         ("master", "deaths") => read::<ledger::DeathCertificate>(value),
         ("master", "deactivations") => read::<ledger::Deactivation>(value),
+        ("master", "maintenance") => read::<ledger::MaintenanceSchedule>(value),
         _ => opaque(value, "this program does not know what it means"),
     }
 }

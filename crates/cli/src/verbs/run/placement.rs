@@ -77,6 +77,7 @@ mod tests {
             hostname: "h".to_owned(),
             machine: Default::default(),
             claims: Vec::new(),
+            unavailability: None,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The masters' ledger as records.
 //!
 //! Trees: `cluster` (one record), `agents`, `frameworks`, `claims`, `ended`, `history` (one record), `pending`, `weights`, `quotas`, `suspects`,
-//! `moves`, `recoveries`, `deaths`, `deactivations`. Relies on [`MasterLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
+//! `moves`, `recoveries`, `deaths`, `deactivations`, `maintenance` (one
+//! record). Relies on [`MasterLedger::apply`] for the fold. Never yields a ledger that lacks a record that was there.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::convert::own_message::{own_message, OwnMessage};
 use crate::deactivation::{Deactivation, Drain};
 use crate::ended::EndedClaim;
 use crate::id::{AgentId, ClaimId, DiskId, FrameworkId, Instant, NodeId, OperationUuid};
+use crate::maintenance::{Machine, MachineId, Schedule, Unavailability, Window};
 use crate::master_ledger::{
     AgentRecord, Cluster, DeathCertificate, FrameworkRecord, MasterChange, MasterLedger,
     PendingOperation,
@@ -33,7 +35,7 @@ use crate::validate::Invalid;
 use crate::value::Scalar;
 
 /// All trees.
-pub const TREES: [&str; 14] = [
+pub const TREES: [&str; 15] = [
     CLUSTER,
     AGENTS,
     FRAMEWORKS,
@@ -48,6 +50,7 @@ pub const TREES: [&str; 14] = [
     RECOVERIES,
     DEATHS,
     DEACTIVATIONS,
+    MAINTENANCE,
 ];
 
 const CLUSTER: &str = "cluster";
@@ -64,6 +67,7 @@ const MOVES: &str = "moves";
 const RECOVERIES: &str = "recoveries";
 const DEATHS: &str = "deaths";
 const DEACTIVATIONS: &str = "deactivations";
+const MAINTENANCE: &str = "maintenance";
 
 /// The key of the only record in its tree.
 const SELF: &str = "self";
@@ -98,9 +102,11 @@ pub fn encode(change: &MasterChange) -> Entry {
         MasterChange::Recovery(it) => put::<ledger::Recovery>(it),
         MasterChange::Death(it) => put::<ledger::DeathCertificate>(it),
         MasterChange::Deactivated(it) => put::<ledger::Deactivation>(it),
+        MasterChange::Maintenance(it) if !it.is_empty() => put_message(&schedule_out(it)),
         MasterChange::EndedSince(since) => put_message(&ledger::ClaimHistory { since_ms: since.0 }),
         MasterChange::Weight(..)
         | MasterChange::Quota(..)
+        | MasterChange::Maintenance(_)
         | MasterChange::SuspectForgotten(_)
         | MasterChange::FrameworkForgotten(_)
         | MasterChange::ClaimGone(..)
@@ -143,6 +149,7 @@ fn place(change: &MasterChange) -> (&'static str, Vec<u8>) {
         MasterChange::Death(it) => (DEATHS, one(it.agent.as_str())),
         MasterChange::Deactivated(it) => (DEACTIVATIONS, one(it.agent.as_str())),
         MasterChange::Reactivated(agent) => (DEACTIVATIONS, one(agent.as_str())),
+        MasterChange::Maintenance(_) => (MAINTENANCE, one(SELF)),
     }
 }
 
@@ -180,6 +187,7 @@ fn decode_put(tree: &str, value: &[u8]) -> Result<MasterChange, Flaw> {
         RECOVERIES => MasterChange::Recovery(get::<ledger::Recovery, _>(value)?),
         DEATHS => MasterChange::Death(get::<ledger::DeathCertificate, _>(value)?),
         DEACTIVATIONS => MasterChange::Deactivated(get::<ledger::Deactivation, _>(value)?),
+        MAINTENANCE => MasterChange::Maintenance(schedule_in(get_message(value)?)?),
         HISTORY => {
             let record: ledger::ClaimHistory = get_message(value)?;
             MasterChange::EndedSince(Instant(record.since_ms))
@@ -209,6 +217,7 @@ fn decode_delete(tree: &str, key: &[u8]) -> Result<MasterChange, Flaw> {
         }
         RECOVERIES => MasterChange::RecoveryEnded(AgentId::parse(read_one(key)?)?),
         DEACTIVATIONS => MasterChange::Reactivated(AgentId::parse(read_one(key)?)?),
+        MAINTENANCE => MasterChange::Maintenance(Schedule::default()),
         CLUSTER | AGENTS | HISTORY | DEATHS => {
             return Err(Invalid::new("", "is never deleted").into())
         }
@@ -290,6 +299,8 @@ pub fn snapshot(ledger: &MasterLedger) -> Vec<Entry> {
     changes.extend(ledger.recoveries.values().cloned().map(MasterChange::Recovery));
     changes.extend(ledger.deaths.values().cloned().map(MasterChange::Death));
     changes.extend(ledger.deactivations.values().cloned().map(MasterChange::Deactivated));
+    let planned = Some(&ledger.maintenance).filter(|it| !it.is_empty());
+    changes.extend(planned.cloned().map(MasterChange::Maintenance));
     changes.iter().map(encode).collect()
 }
 
@@ -373,6 +384,32 @@ fn quota_in(wire: ledger::RoleQuota) -> Result<MasterChange, Invalid> {
     };
     let (guarantees, limits) = (read("guarantees", wire.guarantees)?, read("limits", wire.limits)?);
     Ok(MasterChange::Quota(Role::parse(&wire.role)?, Quota { guarantees, limits }))
+}
+
+fn schedule_out(it: &Schedule) -> ledger::MaintenanceSchedule {
+    ledger::MaintenanceSchedule {
+        windows: it.windows().iter().map(OwnMessage::to_message).collect(),
+    }
+}
+
+fn schedule_in(wire: ledger::MaintenanceSchedule) -> Result<Schedule, Invalid> {
+    Each::<Own>::read(&"windows", wire.windows).map(Schedule::new)
+}
+
+own_message! {
+    Window as { Window { machines, unavailability: Unavailability { start_ns, duration_ns } } } = ledger::MaintenanceWindow {
+        machines = machines: Each<Own>,
+        start_ns = start_ns: Same,
+        duration_ns = duration_ns: Same,
+    }
+}
+
+own_message! {
+    Machine as { Machine { id: MachineId { hostname, ip }, is_down } } = ledger::MaintenanceMachine {
+        hostname = hostname: Same,
+        ip = ip: Same,
+        is_down = is_down: Same,
+    }
 }
 
 own_message! {

@@ -53,6 +53,7 @@ records! {
     Recovery = 1,
     DeathCertificate = 1,
     Deactivation = 1,
+    MaintenanceSchedule = 1,
 }
 
 /// Why a record cannot be read. Each error names the record by its tree and key.

@@ -12,6 +12,7 @@ use crate::convert::{golden, samples};
 use crate::deactivation::{Deactivation, Drain};
 use crate::ended::EndedClaim;
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, NodeId, OperationUuid, TaskId, Term};
+use crate::maintenance::{Machine, MachineId, Schedule, Unavailability, Window};
 use crate::master_ledger::{
     AgentRecord, Cluster, DeathCertificate, FrameworkRecord, MasterChange, MasterLedger,
     PendingOperation, Presence,
@@ -92,6 +93,20 @@ fn deactivation() -> impl Strategy<Value = Deactivation> {
     })
 }
 
+fn schedule() -> impl Strategy<Value = Schedule> {
+    let machine = (word(), any::<bool>()).prop_map(|(hostname, is_down)| Machine {
+        id: MachineId { hostname, ip: String::new() },
+        is_down,
+    });
+    let window = (prop::collection::vec(machine, 1..3), any::<i64>(), of(any::<i64>())).prop_map(
+        |(machines, start_ns, duration_ns)| Window {
+            machines,
+            unavailability: Unavailability { start_ns, duration_ns },
+        },
+    );
+    prop::collection::vec(window, 0..3).prop_map(Schedule::new)
+}
+
 fn master_change() -> impl Strategy<Value = MasterChange> {
     let cluster = (any::<u64>(), any::<u64>(), instant(), of(instant())).prop_map(
         |(next_agent, next_framework, created, lost)| Cluster {
@@ -138,6 +153,7 @@ fn master_change() -> impl Strategy<Value = MasterChange> {
         death().prop_map(MasterChange::Death),
         deactivation().prop_map(MasterChange::Deactivated),
         agent_id().prop_map(MasterChange::Reactivated),
+        schedule().prop_map(MasterChange::Maintenance),
         framework.prop_map(MasterChange::Framework),
         framework_id().prop_map(MasterChange::FrameworkForgotten),
         (agent_id(), any_claim()).prop_map(|(agent, claim)| MasterChange::Claim(agent, claim)),

@@ -84,7 +84,16 @@ fn simple(kind: Type, wire: Wire) -> Result<Call, Invalid> {
     Ok(match kind {
         Type::Teardown => Call::Teardown,
         Type::Request => Call::Request,
-        Type::AcceptInverseOffers | Type::DeclineInverseOffers => Call::InverseOffers,
+        Type::AcceptInverseOffers => {
+            let field = "accept_inverse_offers";
+            let it = part("ACCEPT_INVERSE_OFFERS", field, wire.accept_inverse_offers)?;
+            answer_inverse(it.inverse_offer_ids, true, it.filters).under(field)?
+        }
+        Type::DeclineInverseOffers => {
+            let field = "decline_inverse_offers";
+            let it = part("DECLINE_INVERSE_OFFERS", field, wire.decline_inverse_offers)?;
+            answer_inverse(it.inverse_offer_ids, false, it.filters).under(field)?
+        }
         Type::Revive => Call::Revive(roles("revive.roles", wire.revive.unwrap_or_default().roles)?),
         Type::Suppress => {
             Call::Suppress(roles("suppress.roles", wire.suppress.unwrap_or_default().roles)?)
@@ -209,6 +218,18 @@ fn described(
 fn accept(it: Accept, framework: Option<&FrameworkId>) -> Result<Call, Invalid> {
     let operations = operations(it.operations, needed("framework_id", framework)?);
     Ok(Call::Accept { offers: offers(it.offer_ids)?, operations, filters: filters(it.filters) })
+}
+
+fn answer_inverse(
+    ids: Vec<v1::OfferId>,
+    accepts: bool,
+    wire: Option<v1::Filters>,
+) -> Result<Call, Invalid> {
+    let read = |(index, it): (usize, &v1::OfferId)| {
+        offer_id(it).at(format_args!("inverse_offer_ids[{index}]"))
+    };
+    let offers = ids.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    Ok(Call::AnswerInverse { offers, accepts, filters: filters(wire) })
 }
 
 fn offers(ids: Vec<v1::OfferId>) -> Result<Vec<OfferId>, Invalid> {

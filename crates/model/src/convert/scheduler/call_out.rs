@@ -66,8 +66,16 @@ pub fn call_to_proto(framework: Option<&FrameworkId>, call: &Call, format: Forma
             wire.request = Some(call::Request::default());
             Type::Request
         }
-        Call::InverseOffers => {
-            wire.decline_inverse_offers = Some(call::DeclineInverseOffers::default());
+        Call::AnswerInverse { offers, accepts: true, filters } => {
+            let (inverse_offer_ids, filters) = (ids(offers), filters_out(*filters));
+            wire.accept_inverse_offers =
+                Some(call::AcceptInverseOffers { inverse_offer_ids, filters });
+            Type::AcceptInverseOffers
+        }
+        Call::AnswerInverse { offers, accepts: false, filters } => {
+            let (inverse_offer_ids, filters) = (ids(offers), filters_out(*filters));
+            wire.decline_inverse_offers =
+                Some(call::DeclineInverseOffers { inverse_offer_ids, filters });
             Type::DeclineInverseOffers
         }
         _ => about_tasks(call, &mut wire),

@@ -42,6 +42,17 @@ pub fn event_to_proto(event: &Event, format: Format, welcome: &Welcome) -> Wire 
             wire.rescind = Some(event::Rescind { offer_id: offer_id_out(offer) });
             Type::Rescind
         }
+        Event::InverseOffers(offers) => {
+            wire.inverse_offers = Some(event::InverseOffers {
+                inverse_offers: offers.iter().map(offer::inverse_to_proto).collect(),
+            });
+            Type::InverseOffers
+        }
+        Event::RescindInverse(offer) => {
+            let inverse_offer_id = offer_id_out(offer);
+            wire.rescind_inverse_offer = Some(event::RescindInverseOffer { inverse_offer_id });
+            Type::RescindInverseOffer
+        }
         Event::Update(it) => {
             wire.update = Some(event::Update { status: status::to_proto(it) });
             Type::Update

@@ -8,6 +8,7 @@ use proptest::sample::select;
 use super::*;
 use crate::convert::{executor, golden, samples, task, Format, Shape};
 use crate::id::{FrameworkId, StatusUuid};
+use crate::maintenance::Unavailability;
 use crate::message::FrameworkCall;
 use crate::message::{Call, Event, Filters, Offer, OperationStatus};
 use crate::operation::Action;
@@ -55,7 +56,10 @@ fn call() -> impl Strategy<Value = Call> {
             true => Call::UpdateFramework { info, suppressed },
             false => Call::Subscribe { info, suppressed },
         }),
-        select(vec![Call::Teardown, Call::Request, Call::InverseOffers]),
+        select(vec![Call::Teardown, Call::Request]),
+        (offers(), any::<bool>(), filters()).prop_map(|(offers, accepts, filters)| {
+            Call::AnswerInverse { offers, accepts, filters }
+        }),
         (offers(), operations, filters()).prop_map(|(offers, operations, filters)| Call::Accept {
             offers,
             operations,
@@ -92,8 +96,9 @@ fn offer() -> impl Strategy<Value = Offer> {
         sum(),
         prop::collection::vec(executor_id(), 0..2),
         machine(),
+        of((any::<i64>(), of(any::<i64>()))),
     );
-    parts.prop_map(|(id, framework, role, agent, resources, executors, machine)| Offer {
+    parts.prop_map(|(id, framework, role, agent, resources, executors, machine, planned)| Offer {
         id,
         framework,
         agent,
@@ -103,6 +108,8 @@ fn offer() -> impl Strategy<Value = Offer> {
         hostname: machine.hostname,
         machine: machine.payload,
         claims: Vec::new(),
+        unavailability: planned
+            .map(|(start_ns, duration_ns)| Unavailability { start_ns, duration_ns }),
     })
 }
 

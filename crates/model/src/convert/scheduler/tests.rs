@@ -162,6 +162,7 @@ fn offers_show_what_the_framework_understands() {
         hostname: "h".to_owned(),
         machine: OpaquePayload::default(),
         claims: Vec::new(),
+        unavailability: None,
     };
     let write = |multi, refined| {
         let event = event_to_proto(

@@ -147,6 +147,7 @@ mod tests {
             hostname: format!("host-of-{agent}"),
             machine: Default::default(),
             claims: Vec::new(),
+            unavailability: None,
         }
     }
 

@@ -31,6 +31,7 @@
 //!              Tasks        statuses seen, kill graces, tasks whose volumes are not shown yet
 //!              MasterLink   the link, early orders, reports that are wanted, operations seen
 //!              Waiting      operations, launches and containers that wait, and what wakes each
+//! beside them  nested: containers inside those of executors, which no ledger has and no claim hangs on
 //! ```
 
 mod bookkeeping;
@@ -38,6 +39,7 @@ mod config;
 mod contract;
 mod flows;
 mod handlers;
+mod nested;
 mod parts;
 mod view;
 
@@ -54,6 +56,9 @@ pub use config::PLANTED;
 pub use contract::{
     Adopted, ContainerPlan, DiskFound, Effect, Exit, Found, FoundSpace, Input, Machine, Payload,
     TrashFound, UsedSpace, VolumeLabel, VolumePlan,
+};
+pub use nested::{
+    Begun, Nested, NestedContainers, NestedExit, NestedPath, NestedRefusal, NestedState,
 };
 pub use view::{AgentView, ExecutorView, Status};
 

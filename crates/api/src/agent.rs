@@ -2,6 +2,7 @@
 
 mod containers;
 mod frameworks;
+mod operator;
 mod page;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,9 @@ use holdfast_proto::mesos::v1::{self, agent::response as api};
 
 pub use containers::{containers, statistics, ContainerEntry};
 pub use frameworks::{PageExecutor, PageFramework};
+pub use operator::{
+    all_containers, executors, flags, frameworks, operations, state, NestedRun, Surroundings,
+};
 pub use page::{page, AgentPage};
 
 use crate::AgentView;

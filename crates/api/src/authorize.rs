@@ -28,6 +28,8 @@ pub enum Action {
     TeardownFramework,
     /// End a task.
     KillTask,
+    /// Start, end and speak with containers inside those of tasks.
+    EnterContainer,
     /// Reserve resources of an agent.
     Reserve,
     /// Undo a reservation.
@@ -118,6 +120,7 @@ impl fmt::Display for Action {
             Action::ActAsExecutor => "speak for",
             Action::TeardownFramework => "remove",
             Action::KillTask => "end",
+            Action::EnterContainer => "enter containers of",
             Action::Reserve => "reserve resources of",
             Action::Unreserve => "unreserve resources of",
             Action::CreateVolume => "create volumes on",

@@ -7,16 +7,18 @@ mod agent;
 mod executor;
 mod form;
 mod native;
+mod nested;
 mod operator;
 mod page;
 mod scheduler;
 
 use holdfast_model::{AgentId, CallerIdentity, ClaimAction, OperatorCall};
 
-pub use agent::{agent_page, AgentRead};
+pub use agent::{agent_page, AgentRead, Needs};
 pub use executor::{executor_request, ExecutorRequest};
 pub use form::Form;
 pub use native::{NativeRead, NativeRequest};
+pub use nested::{nested_input, NestedLaunch, NestedRequest, NestedStream, WindowRows};
 pub use operator::{OperatorRead, OperatorRequest};
 pub use page::{Page, PageRequest};
 pub use scheduler::{check_update, scheduler_call, subscription, FrameworkCommand};

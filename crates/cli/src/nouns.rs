@@ -255,6 +255,8 @@ pub enum TaskVerb {
     List(verbs::task_list::TaskListArgs),
     /// Show what a task wrote.
     Logs(verbs::task_logs::TaskLogsArgs),
+    /// Run a command in a task's container.
+    Exec(verbs::task_exec::TaskExecArgs),
     /// Ask a task to end.
     Kill(verbs::task_kill::TaskKillArgs),
 }
@@ -441,6 +443,7 @@ impl Verb {
             }
             Verb::Task(TaskVerb::List(args)) => verbs::task_list::run(context, &args).await,
             Verb::Task(TaskVerb::Logs(args)) => verbs::task_logs::run(context, &args).await,
+            Verb::Task(TaskVerb::Exec(args)) => verbs::task_exec::run(context, &args).await,
             Verb::Task(TaskVerb::Kill(args)) => verbs::task_kill::run(context, &args).await,
             Verb::Role(RoleVerb::List(args)) => verbs::role_list::run(context, args).await,
             Verb::Maintenance(MaintenanceVerb::List(args)) => {

@@ -54,6 +54,8 @@ pub mod sandbox;
 pub mod service;
 pub mod sheet;
 pub mod show;
+pub mod task_exec;
+mod task_input;
 pub mod task_kill;
 pub mod task_list;
 pub mod task_logs;

@@ -63,6 +63,10 @@ impl Launcher {
         else {
             return Ok(true);
         };
+        // One inside another sees what that one does.
+        if launch.plan.inside.is_some() {
+            return Ok(true);
+        }
         let Some(hiding) = &mut launch.plan.hiding else { return Ok(self.plan.hiding.is_none()) };
         let new: Vec<HiddenPlace> =
             places.iter().filter(|it| !hiding.places.contains(it)).cloned().collect();

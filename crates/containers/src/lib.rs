@@ -20,6 +20,7 @@
 //! never deletes a sandbox or a volume, never creates a missing volume, and never takes a process
 //! for its own because of a pid alone.
 
+mod attach;
 mod destroy;
 mod doctor;
 mod durable;
@@ -31,7 +32,9 @@ mod isolation;
 mod launch_error;
 mod launcher;
 mod memory_events;
+mod nested;
 mod output;
+mod own_terminal;
 mod process;
 mod process_group;
 mod record;
@@ -44,11 +47,14 @@ mod spec;
 mod spec_check;
 mod start;
 mod survivors;
+mod switchboard;
+mod terminal;
 mod update_limits;
 mod update_volumes;
 mod usage;
 mod wait;
 
+pub use attach::AttachError;
 pub use destroy::{DestroyError, Destroyed};
 pub use doctor::{doctor, Finding};
 pub use durable::FileError;
@@ -63,7 +69,9 @@ pub use isolation::{HiddenPlace, Isolation, IsolationError};
 pub use launch_error::LaunchError;
 pub use launcher::{Launcher, LauncherOptions, ListError, OpenError, ShimCommand};
 pub use memory_events::{MemoryEvents, OwnMemory};
+pub use nested::{Inside, WindowSize};
 pub use output::{is_settled, open_output, OutputEnds, OutputLimits, OutputPump, RunningPump};
+pub use own_terminal::{window_size, RawTerminal};
 pub use process::is_root;
 pub use process_group::{signal_group, GroupSignal};
 pub use room::{set_aside, Room};
@@ -74,6 +82,7 @@ pub use spec::{
     Command, ContainerSpec, Exit, Found, FoundState, Limits, Started, Usage, VolumeMount,
 };
 pub use spec_check::check_container_path;
+pub use switchboard::{Attachment, Piece, PIECE_BYTES_MAX};
 pub use update_limits::UpdateLimitsError;
 pub use update_volumes::UpdateVolumesError;
 pub use usage::UsageError;

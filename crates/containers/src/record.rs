@@ -317,6 +317,7 @@ mod tests {
             limits: Default::default(),
             output: Default::default(),
             isolate: false,
+            inside: None,
         };
         dir.write_launch(&Launch {
             version: LAYOUT_VERSION + 1,

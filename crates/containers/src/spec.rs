@@ -81,6 +81,9 @@ pub struct ContainerSpec {
     /// Whether to use mount and pid namespaces when the launcher can; `false` leaves symbolic links
     /// and a plain process tree.
     pub isolate: bool,
+    /// Where it is when it is inside another container; `None` for one that stands by itself.
+    #[serde(default)]
+    pub inside: Option<crate::Inside>,
 }
 
 /// A container whose payload runs.

@@ -41,18 +41,7 @@ impl Launcher {
         if let Some(started) = self.resume(&dir, &spec.id)? {
             return Ok(started);
         }
-        let account = check_spec(spec)?;
-        if let Some(account) = &account {
-            self.give_volumes(&spec.volumes, account)?;
-        }
-        let namespaces = self.plan.namespaces && spec.isolate;
-        let hiding = self.hiding().filter(|_| namespaces);
-        let launch = Launch {
-            version: LAYOUT_VERSION,
-            spec: spec.clone(),
-            account,
-            plan: crate::isolation::Plan { namespaces, hiding, ..self.plan.clone() },
-        };
+        let launch = self.launch_of(spec)?;
         let outcome = self.begin(&dir, &launch);
         match &outcome {
             Ok(_) => {}
@@ -67,6 +56,26 @@ impl Launcher {
             }
         }
         outcome
+    }
+
+    /// Checks a spec, and says how it is carried out.
+    fn launch_of(&self, spec: &ContainerSpec) -> Result<Launch, LaunchError> {
+        let account = check_spec(spec)?;
+        if let Some(account) = &account {
+            self.give_volumes(&spec.volumes, account)?;
+        }
+        let (account, plan) = match &spec.inside {
+            Some(inside) => {
+                let (plan, around) = self.plan_inside(spec, inside)?;
+                (account.or(around.account), plan)
+            }
+            None => {
+                let namespaces = self.plan.namespaces && spec.isolate;
+                let hiding = self.hiding().filter(|_| namespaces);
+                (account, crate::isolation::Plan { namespaces, hiding, ..self.plan.clone() })
+            }
+        };
+        Ok(Launch { version: LAYOUT_VERSION, spec: spec.clone(), account, plan })
     }
 
     /// Finds what became of an earlier start of the same id: it runs, or it is out of the way, or

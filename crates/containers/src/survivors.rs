@@ -56,6 +56,7 @@ pub(crate) fn fence_unrecorded(
         limits: Default::default(),
         output: Default::default(),
         isolate: true,
+        inside: None,
     };
     let launch =
         Launch { version: crate::record::LAYOUT_VERSION, spec, account: None, plan: plan.clone() };

@@ -26,6 +26,15 @@ pub enum UsageError {
 }
 
 impl Launcher {
+    /// The payload's process, as the host numbers it, while the container runs.
+    pub fn payload_pid(&self, id: &str) -> Option<u32> {
+        crate::spec_check::check_id(id).ok()?;
+        match self.dir(id).condition().ok()? {
+            Condition::Running { pid } => u32::try_from(pid).ok(),
+            _ => None,
+        }
+    }
+
     /// Measures a running container.
     pub fn usage(&self, id: &str) -> Result<Usage, UsageError> {
         let not_running = || UsageError::NotRunning { id: id.to_string() };

@@ -14,9 +14,11 @@ mod keyed_queues;
 mod machine;
 mod master_link;
 mod metrics;
+mod nested;
 mod room;
 mod sandboxes;
 mod shell;
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -17,6 +17,7 @@ pub mod ledger_file;
 mod links;
 pub mod logging;
 pub mod master_process;
+pub mod own_terminal;
 mod refusals;
 mod samples;
 pub mod settings;

@@ -7,12 +7,15 @@ mod executor;
 mod files;
 mod legacy;
 mod operator;
+pub(crate) mod streams;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use holdfast_proto::mesos::v1::{agent as api, executor as executor_api, FileInfo, VersionInfo};
+use holdfast_proto::mesos::v1::{
+    agent as api, executor as executor_api, ContainerId, FileInfo, VersionInfo,
+};
 use http::Request;
 use uuid::Uuid;
 
@@ -25,6 +28,8 @@ use crate::metrics::Metric;
 use crate::outbox::{LinkEnd, Outbox};
 use crate::query::{self, Query};
 use crate::refusal::Refusal;
+
+pub use streams::{ProcessInput, ProcessOutput};
 
 /// A read endpoint from before the v1 API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +44,17 @@ pub enum AgentPage {
     Flags,
     /// `/files/debug`: which folders are shown, and where they are.
     FilesDebug,
+}
+
+/// What an agent answers to an operator's call that it carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AgentAnswer {
+    /// 200 with this.
+    Message(Box<api::Response>),
+    /// 200 without a body.
+    Done,
+    /// 202: what was asked for was there already.
+    Already,
 }
 
 /// A chunk of a file.
@@ -87,15 +103,32 @@ pub trait AgentApi: Send + Sync + 'static {
     async fn executor_gone(&self, stream_id: Uuid, end: LinkEnd);
 
     /// Called with an operator's call of a known type; GET_HEALTH, GET_VERSION, GET_METRICS,
-    /// LIST_FILES and READ_FILE never come here. `None` answers 200 without a body.
+    /// LIST_FILES, READ_FILE and the calls that stream never come here.
     ///
     /// # Errors
     /// A refusal; 501 for a call that is not served.
-    async fn operator(
+    async fn operator(&self, caller: &Caller, call: api::Call) -> Result<AgentAnswer, Refusal>;
+
+    /// Called with LAUNCH_NESTED_CONTAINER_SESSION and ATTACH_CONTAINER_OUTPUT. What is returned is dropped when its connection breaks.
+    ///
+    /// # Errors
+    /// A refusal.
+    async fn attach_output(
         &self,
         caller: &Caller,
         call: api::Call,
-    ) -> Result<Option<api::Response>, Refusal>;
+    ) -> Result<ProcessOutput, Refusal>;
+
+    /// Called with the beginning of ATTACH_CONTAINER_INPUT; returns once nothing more is to be read.
+    ///
+    /// # Errors
+    /// A refusal.
+    async fn attach_input(
+        &self,
+        caller: &Caller,
+        container: ContainerId,
+        input: ProcessInput,
+    ) -> Result<(), Refusal>;
 
     /// Renders a read endpoint.
     ///

@@ -4,6 +4,7 @@
 //! retries a call by itself: whether a call may be sent twice is known only to its sender.
 
 mod agent_link;
+mod containers;
 mod cut_stream;
 mod error;
 mod events;

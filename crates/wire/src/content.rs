@@ -4,7 +4,7 @@
 //! refused.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ impl Content {
         }
     }
 
-    fn named(media_type: &str) -> Option<Self> {
+    pub(crate) fn named(media_type: &str) -> Option<Self> {
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         [Self::Json, Self::Protobuf]
             .into_iter()
@@ -75,9 +75,18 @@ impl Content {
     /// # Errors
     /// 406 when neither is acceptable.
     pub fn wanted(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let lines: Vec<&str> =
-            headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-        let accepted = lines.join(",");
+        Self::wanted_in(headers, &ACCEPT)
+    }
+
+    /// Whether the header `name`, where it is there, allows a media type.
+    pub(crate) fn allows(headers: &HeaderMap, name: &HeaderName, media_type: &str) -> bool {
+        let accepted = lines(headers, name);
+        accepted.trim().is_empty() || accepts(&accepted, media_type)
+    }
+
+    /// The same of another header.
+    pub(crate) fn wanted_in(headers: &HeaderMap, name: &HeaderName) -> Result<Self, Refusal> {
+        let accepted = lines(headers, name);
         if accepted.trim().is_empty() {
             return Ok(Self::Json);
         }
@@ -85,7 +94,7 @@ impl Content {
             .into_iter()
             .find(|content| accepts(&accepted, content.media_type()));
         found.ok_or_else(|| {
-            let message = format!("Accept `{accepted}` allows none of what is served here: application/json, application/x-protobuf");
+            let message = format!("{} `{accepted}` allows none of what is served here: application/json, application/x-protobuf", if *name == ACCEPT { "Accept" } else { name.as_str() });
             Refusal::new(406, message)
         })
     }
@@ -146,6 +155,13 @@ impl Content {
             }
         }
     }
+}
+
+/// All lines of one header as one.
+fn lines(headers: &HeaderMap, name: &HeaderName) -> String {
+    let lines: Vec<&str> =
+        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    lines.join(",")
 }
 
 /// 501 for a call type that nobody knows.

@@ -31,7 +31,7 @@ mod refusal;
 mod routes;
 mod server;
 
-pub use agent::{AgentApi, AgentPage, FileChunk};
+pub use agent::{AgentAnswer, AgentApi, AgentPage, FileChunk, ProcessInput, ProcessOutput};
 pub use answer::JsonText;
 pub use browsers::BrowserPolicy;
 pub use client::{

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_model::{size_bytes, ContainerId, Resources};
+use holdfast_model::{size_bytes, ContainerId, ExecutorRecord, Resources};
 use holdfast_proto::mesos::v1;
 use serde::Serialize;
 
@@ -46,17 +46,28 @@ pub fn containers(
     entries(view, measured, now_s).collect()
 }
 
-fn entries<'a>(
+/// Each executor with what its container may use and was found to use.
+pub(super) fn granted<'a>(
     view: &'a AgentView,
     measured: &'a BTreeMap<ContainerId, v1::ResourceStatistics>,
     now_s: f64,
-) -> impl Iterator<Item = ContainerEntry> + 'a {
+) -> impl Iterator<Item = (&'a ExecutorRecord, v1::ResourceStatistics)> + 'a {
     let live = view.ledger().tasks.values().filter(|it| !it.state.is_terminal());
     let tasks = by(live.map(|it| (it.executor_key(), &it.info.resources)));
     view.ledger().executors.values().map(move |record| {
         let of_tasks = tasks.get(&record.key()).into_iter().flatten().copied().flatten();
         let granted: Resources = record.info.resources.iter().chain(of_tasks).collect();
         let found = measured.get(&record.container).cloned();
+        (record, granted_and_found(&granted, found, now_s))
+    })
+}
+
+fn entries<'a>(
+    view: &'a AgentView,
+    measured: &'a BTreeMap<ContainerId, v1::ResourceStatistics>,
+    now_s: f64,
+) -> impl Iterator<Item = ContainerEntry> + 'a {
+    granted(view, measured, now_s).map(|(record, statistics)| {
         let words = ExecutorWords::of(record);
         let id = v1::ContainerId { value: record.container.to_string(), parent: None };
         let status = v1::ContainerStatus { container_id: Some(id), ..Default::default() };
@@ -66,7 +77,7 @@ fn entries<'a>(
             executor_name: words.name,
             framework_id: record.framework.to_string(),
             source: words.source,
-            statistics: granted_and_found(&granted, found, now_s),
+            statistics,
             status: Some(status),
         }
     })

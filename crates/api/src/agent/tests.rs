@@ -169,3 +169,54 @@ fn the_machine_is_known_once_its_disks_are_open() {
     let info = machine(&agent.view()).agent_info.unwrap();
     assert_eq!((info.hostname.as_str(), info.port), ("host0", Some(5051)));
 }
+
+#[test]
+fn h36_the_operator_api_says_what_runs_and_what_ran() {
+    let (view, facts) = (testbed::agent().view(), facts());
+    let flag = &flags(&facts).flags[0];
+    assert_eq!((flag.name.as_str(), flag.value.as_deref()), ("port", Some("5051")));
+    let found = Surroundings {
+        ended: vec![ended("f-0", "older"), ended("f-7", "x"), ended("f-7", "y")],
+        ..Surroundings::default()
+    };
+    let all = state(&view, &found);
+    let frameworks = all.get_frameworks.unwrap();
+    let ids = |list: &[api::get_frameworks::Framework]| -> Vec<String> {
+        list.iter().map(|it| it.framework_info.id.clone().unwrap().value).collect()
+    };
+    assert_eq!(ids(&frameworks.frameworks), ["f-0"]);
+    assert_eq!(ids(&frameworks.completed_frameworks), ["f-7"], "each once, and f-0 still lives");
+    let executors = all.get_executors.unwrap();
+    assert_eq!(executors.executors[0].executor_info.executor_id.value, "keeper");
+    assert_eq!(executors.completed_executors.len(), 3);
+    assert_eq!(all.get_tasks, Some(tasks(&view)));
+}
+
+#[test]
+fn h36_containers_inside_others_are_shown_to_those_who_ask() {
+    let (view, facts) = (testbed::agent().view(), facts());
+    let root = view.ledger().executors.values().next().unwrap().container;
+    let parent = v1::ContainerId { value: root.to_string(), parent: None };
+    let id = v1::ContainerId { value: "inner".to_owned(), parent: Some(Box::new(parent)) };
+    let stray = NestedRun { root: ContainerId(Default::default()), id: id.clone(), pid: None };
+    let found = Surroundings {
+        pids: [(root, 41)].into(),
+        nested: vec![NestedRun { root, id: id.clone(), pid: Some(42) }, stray],
+        now_s: 9.0,
+        ..Surroundings::default()
+    };
+    let shown = |nested| all_containers(&view, &facts, &found, nested).containers;
+    assert_eq!(shown(false).len(), 1);
+    let all = shown(true);
+    assert_eq!(all.len(), 2, "one of an executor that is no more is not shown");
+    let status = all[0].container_status.clone().unwrap();
+    assert_eq!(status.executor_pid, Some(41));
+    let address = status.network_infos[0].ip_addresses[0].ip_address.clone();
+    assert_eq!(address.as_deref(), Some("10.0.0.1"));
+    assert_eq!(all[0].resource_statistics.as_ref().unwrap().timestamp, 9.0);
+    assert_eq!(
+        (&all[1].container_id, all[1].executor_id.as_ref().unwrap().value.as_str()),
+        (&id, "keeper")
+    );
+    assert!(all[1].resource_statistics.is_none(), "its limits are those of the one around it");
+}

@@ -6,6 +6,7 @@ use holdfast_proto::mesos::v1::master::response::Type as Answered;
 use serde_json::Value;
 
 use super::*;
+use crate::agent::{AgentFacts, Surroundings};
 use crate::testbed::{facts, Bed, NOW};
 use crate::{Parameters, Refusal};
 use holdfast_model::Instant;
@@ -310,9 +311,12 @@ fn an_agent_reads_few_calls() {
     let parse = |text: &str| AgentRead::parse(&ops(), &call(text));
     assert_eq!(parse(r#"{"type":"GET_AGENT"}"#), Ok(AgentRead::Agent));
     assert_eq!(parse(r#"{"type":"GET_TASKS"}"#), Ok(AgentRead::Tasks));
-    let why = Refusal::NotServed("GET_FLAGS is not served yet by this agent".to_owned());
-    assert_eq!(parse(r#"{"type":"GET_FLAGS"}"#), Err(why));
-    let answer = AgentRead::Tasks.answer(&crate::testbed::agent().view());
+    let nested = r#"{"type":"GET_CONTAINERS","get_containers":{"show_nested":true}}"#;
+    assert_eq!(parse(nested), Ok(AgentRead::Containers { show_nested: true }));
+    let why = Refusal::NotServed("PRUNE_IMAGES is not served yet by this agent".to_owned());
+    assert_eq!(parse(r#"{"type":"PRUNE_IMAGES"}"#), Err(why));
+    let (view, facts) = (crate::testbed::agent().view(), AgentFacts::default());
+    let answer = AgentRead::Tasks.answer(&view, &facts, &Surroundings::default());
     assert!(answer.get_tasks.is_some() && answer.get_agent.is_none());
     assert_eq!(agent_page(&ops()), Ok(()));
 }

@@ -81,7 +81,7 @@ pub async fn run(context: &Context, args: &TaskLogsArgs) -> anyhow::Result<i32> 
 }
 
 /// The task that is meant; one that lives goes before those that ended.
-fn choose<'a>(
+pub fn choose<'a>(
     tasks: &'a [Received<TaskRow>],
     given: &str,
 ) -> Result<&'a Received<TaskRow>, Failure> {

@@ -38,7 +38,7 @@ pub(crate) fn best_plan(scratch: &Path, cgroup_parent: &str, hides: bool) -> Pla
             .map(|()| Hiding::default()),
         false => None,
     };
-    Plan { namespaces, hiding, cgroups, cgroup_parent: cgroup_parent.to_string() }
+    Plan { namespaces, hiding, cgroups, cgroup_parent: cgroup_parent.to_string(), inside: None }
 }
 
 /// Lists the cgroups that this machine has mounted.

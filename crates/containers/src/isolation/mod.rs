@@ -23,6 +23,7 @@ pub(crate) mod cgroup_v2;
 mod conformance;
 pub(crate) mod detect;
 pub(crate) mod hide;
+pub(crate) mod inside;
 pub(crate) mod mounts;
 pub(crate) mod posix;
 
@@ -124,6 +125,9 @@ pub(crate) struct Plan {
     pub cgroups: CgroupPlan,
     /// The parent of all cgroups of this launcher, as `holdfast`.
     pub cgroup_parent: String,
+    /// Where it is when it is inside another container: then the rest says what it has of that one.
+    #[serde(default)]
+    pub inside: Option<inside::InsidePlan>,
 }
 
 /// What a container is kept apart by, for people and for `Started`.
@@ -143,6 +147,9 @@ pub struct Isolation {
 impl Plan {
     /// The isolators, in the order in which they prepare.
     pub fn isolators(&self) -> Vec<Box<dyn Isolator>> {
+        if let Some(inside) = &self.inside {
+            return vec![Box::new(inside.clone())];
+        }
         let mut isolators: Vec<Box<dyn Isolator>> = Vec::new();
         let counts_processes = self.cgroups == CgroupPlan::None;
         if self.namespaces {
@@ -215,7 +222,13 @@ mod tests {
             (true, v1, vec!["mounts", "cgroup_v1"]),
             (true, CgroupPlan::V2("/x".into()), vec!["mounts", "cgroup_v2"]),
         ] {
-            let plan = Plan { namespaces, hiding: None, cgroups, cgroup_parent: "holdfast".into() };
+            let plan = Plan {
+                namespaces,
+                hiding: None,
+                cgroups,
+                cgroup_parent: "holdfast".into(),
+                inside: None,
+            };
             assert_eq!(
                 plan.isolators().iter().map(|isolator| isolator.name()).collect::<Vec<_>>(),
                 names

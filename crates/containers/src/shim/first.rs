@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::Signal;
@@ -16,9 +17,9 @@ use nix::unistd::{ForkResult, Pid};
 
 use super::messages::{FirstSays, Line, ShimSays};
 use super::payload;
+use super::streams::Theirs;
 use super::{fork_single_threaded, wait_for};
-use crate::isolation::hide;
-use crate::output::OutputEnds;
+use crate::isolation::{hide, inside};
 use crate::record::Launch;
 use crate::LaunchError;
 
@@ -26,16 +27,22 @@ use crate::LaunchError;
 pub(super) fn live(
     launch: &Launch,
     stream: UnixStream,
-    (oom_score, output): (String, Option<OutputEnds>),
+    (oom_score, output): (String, Theirs),
+    around: Option<OwnedFd>,
 ) -> ! {
     let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        act(launch, Line::new(stream), &oom_score, output)
+        act(launch, Line::new(stream), (&oom_score, output), around)
     }))
     .unwrap_or(70);
     std::process::exit(code)
 }
 
-fn act(launch: &Launch, mut shim: Line, oom_score: &str, output: Option<OutputEnds>) -> i32 {
+fn act(
+    launch: &Launch,
+    mut shim: Line,
+    (oom_score, output): (&str, Theirs),
+    around: Option<OwnedFd>,
+) -> i32 {
     if let Err(error) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
         eprintln!("the first process could not tie its life to the shim's: {error}");
         return 1;
@@ -46,7 +53,7 @@ fn act(launch: &Launch, mut shim: Line, oom_score: &str, output: Option<OutputEn
     }
     // The doors are opened before the container's mounts are entered, which may lie over them.
     let payload = doors(launch)
-        .and_then(|doors| enter(launch).map(|()| doors))
+        .and_then(|doors| enter(launch, around).map(|()| doors))
         .and_then(|doors| Waiting::fork(launch, (doors, output), oom_score))
         .and_then(|payload| payload.start(&mut shim));
     let payload = match payload {
@@ -84,7 +91,14 @@ fn doors(launch: &Launch) -> Result<Vec<File>, LaunchError> {
     Ok(doors)
 }
 
-fn enter(launch: &Launch) -> Result<(), LaunchError> {
+fn enter(launch: &Launch, around: Option<OwnedFd>) -> Result<(), LaunchError> {
+    if let Some(around) = around {
+        // What its payload leaves behind is its own to reap, not that of the container around it.
+        nix::sys::prctl::set_child_subreaper(true)
+            .map_err(|error| LaunchError::shim("become the parent of orphans", error))?;
+        inside::enter_mounts(&around)
+            .map_err(|error| LaunchError::shim("see what the container around it sees", error))?;
+    }
     let subject = launch.subject(None);
     launch.plan.isolators().iter().try_for_each(|isolator| isolator.enter(&subject))?;
     match &launch.plan.hiding {
@@ -108,7 +122,7 @@ struct Waiting {
 impl Waiting {
     fn fork(
         launch: &Launch,
-        (doors, output): (Vec<File>, Option<OutputEnds>),
+        (doors, output): (Vec<File>, Theirs),
         oom_score: &str,
     ) -> Result<Waiting, LaunchError> {
         let pipe = || std::io::pipe().map_err(|error| LaunchError::shim("make a pipe", error));

@@ -9,6 +9,7 @@
 mod first;
 mod messages;
 mod payload;
+mod streams;
 mod sweep;
 
 use std::fs::File;
@@ -23,11 +24,12 @@ use nix::sys::signal::{SigHandler, Signal};
 use nix::sys::wait::{waitpid, WaitStatus};
 use nix::unistd::{ForkResult, Pid};
 
-use crate::output::{open_output, OutputEnds, OutputPump, RunningPump};
+use crate::isolation::inside::{self, InsidePlan};
 use crate::process::{self, ProcessIdentity};
 use crate::record::{ContainerDir, Ending, Launch, Payload, ShimIdentity};
 use crate::{Exit, LaunchError};
 use messages::{FirstSays, Line, ShimSays};
+use streams::Carried;
 
 pub(crate) use messages::ShimReport;
 
@@ -47,8 +49,8 @@ struct Shim {
     lock: Option<File>,
     /// The pipe to the launcher, until the payload is exec'ed.
     report: Option<File>,
-    /// What empties the payload's output into its files, once the first process is forked.
-    pump: Option<RunningPump>,
+    /// What carries the payload's output, once the first process is forked.
+    carried: Option<Carried>,
 }
 
 /// Runs the shim of the container whose files are in `spec_dir` until the container has ended;
@@ -89,7 +91,7 @@ impl Shim {
             ProcessIdentity::of(std::process::id() as i32).ok_or("this process is not in /proc")?;
         dir.write_shim(&ShimIdentity { shim: own.clone(), first: None })
             .map_err(|error| error.to_string())?;
-        Ok(Shim { dir, launch, own, lock: Some(lock), report: Some(report), pump: None })
+        Ok(Shim { dir, launch, own, lock: Some(lock), report: Some(report), carried: None })
     }
 
     /// The whole life of a container.
@@ -140,34 +142,37 @@ impl Shim {
             UnixStream::pair().map_err(|error| LaunchError::shim("make a socket pair", error))?;
         let own_pids = File::open("/proc/self/ns/pid")
             .map_err(|error| LaunchError::shim("find its pid namespace", error))?;
-        if self.launch.plan.namespaces {
-            nix::sched::unshare(CloneFlags::CLONE_NEWPID)
-                .map_err(|error| LaunchError::shim("make a pid namespace", error))?;
-        }
-        let (pump, ends) = self.open_output()?.unzip();
+        let around = self.enter_pids()?;
+        let (carried, ends) = streams::open(&self.dir, &self.launch)?;
         let first = fork_single_threaded().map_err(|error| LaunchError::shim("fork", error))?;
         let first = match first {
             ForkResult::Parent { child } => child,
             ForkResult::Child => {
-                drop((ours, pump));
+                drop((ours, carried));
                 // The lock says that the shim lives, and the pipe's end that it has reported:
                 // neither may stay open in the first process.
                 (self.lock, self.report) = (None, None);
-                first::live(&self.launch, theirs, (own_score, ends))
+                first::live(&self.launch, theirs, (own_score, ends), around)
             }
         };
-        drop((theirs, ends));
+        drop((theirs, ends, around));
         // From here on nothing is forked. Threads must be of the process's own pid namespace.
         if self.launch.plan.namespaces {
             nix::sched::setns(own_pids, CloneFlags::CLONE_NEWPID)
                 .map_err(|error| LaunchError::shim("return to its pid namespace", error))?;
         }
-        self.pump = pump
-            .map(OutputPump::start)
-            .transpose()
-            .map_err(|error| LaunchError::shim("start a thread for the output", error))?;
         let identity = ProcessIdentity::of(first.as_raw())
             .ok_or_else(|| LaunchError::shim("find", "its first process in /proc"))?;
+        let to_end = identity.clone();
+        let end = move || {
+            if let Err(error) = to_end.signal(rustix::process::Signal::KILL) {
+                eprintln!("the payload could not be ended: {error}");
+            }
+        };
+        let carried = carried.start(Box::new(end));
+        self.carried = Some(
+            carried.map_err(|error| LaunchError::shim("start a thread for the output", error))?,
+        );
         // This is written before the first process may do anything, so that whoever finds this
         // container later can find it.
         self.dir.write_shim(&ShimIdentity { shim: self.own.clone(), first: Some(identity) })?;
@@ -181,21 +186,23 @@ impl Shim {
         }
     }
 
-    /// Opens the output, unless it goes straight to its files.
-    fn open_output(&self) -> Result<Option<(OutputPump, OutputEnds)>, LaunchError> {
-        let (spec, account) = (&self.launch.spec, self.launch.account.as_ref());
-        if spec.output.max_bytes == 0 {
-            return Ok(None);
+    /// Has what is forked be in the container's pid namespace. Returns a handle on the container around it, if there is one.
+    fn enter_pids(&self) -> Result<Option<OwnedFd>, LaunchError> {
+        let plan = &self.launch.plan;
+        let failed = |error| LaunchError::shim("enter the container around it", error);
+        let around = plan.inside.as_ref().map(InsidePlan::handle).transpose().map_err(failed)?;
+        match &around {
+            Some(around) => inside::enter_pids(around).map_err(failed)?,
+            None if plan.namespaces => nix::sched::unshare(CloneFlags::CLONE_NEWPID)
+                .map_err(|error| LaunchError::shim("make a pid namespace", error))?,
+            None => {}
         }
-        let owner = account.filter(|it| it.switch).map(|it| (it.uid, it.gid));
-        open_output(&spec.sandbox, spec.output, owner)
-            .map(Some)
-            .map_err(|error| LaunchError::shim("open the output in the sandbox", error))
+        Ok(around)
     }
 
-    /// All that was printed is in the files before the end is told, unless their disk hangs.
+    /// All that was printed is in the files, and told to a session, before the end is told, unless a disk hangs.
     fn end_output(&self) {
-        if self.pump.as_ref().is_some_and(|it| !it.wait(OUTPUT_PATIENCE)) {
+        if self.carried.as_ref().is_some_and(|it| !it.finish(OUTPUT_PATIENCE)) {
             eprintln!("the last output is not written after {OUTPUT_PATIENCE:?}; the end is told without it");
         }
     }

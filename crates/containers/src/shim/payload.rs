@@ -17,7 +17,7 @@ use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
 use nix::unistd::{execve, Gid, Pid, Uid};
 
 use super::set_handler;
-use crate::output::OutputEnds;
+use super::streams::Theirs;
 use crate::record::Launch;
 use crate::spec_check::Account;
 use crate::{Command, LaunchError, CONTAINER_ID_VARIABLE};
@@ -32,8 +32,8 @@ pub(super) struct Held {
     pub gate: PipeReader,
     /// How it comes under the container's control.
     pub doors: Vec<File>,
-    /// Where its output goes; `None` for straight to the files.
-    pub output: Option<OutputEnds>,
+    /// What its streams are connected to.
+    pub output: Theirs,
 }
 
 /// Becomes the payload; if that fails, reports why through `problems` and exits.
@@ -88,7 +88,7 @@ fn try_to_become_it(
     launch: &Launch,
     parent: Pid,
     oom_score: &str,
-    output: Option<OutputEnds>,
+    output: Theirs,
 ) -> Result<Infallible, LaunchError> {
     let failed = |action: &'static str| move |error: Errno| LaunchError::shim(action, error);
     let spec = &launch.spec;
@@ -105,12 +105,9 @@ fn try_to_become_it(
     execute(launch)
 }
 
-/// Redirects standard input to nothing, and output to its pipes or, appending, to the sandbox's files.
-fn redirect(
-    output: Option<OutputEnds>,
-    sandbox: &Path,
-    account: Option<&Account>,
-) -> Result<(), LaunchError> {
+/// Redirects the standard streams: input from nothing unless there is something, and output to where it is carried on or, appending, to
+/// the sandbox's files.
+fn redirect(output: Theirs, sandbox: &Path, account: Option<&Account>) -> Result<(), LaunchError> {
     let open = |name: &str| -> Result<File, LaunchError> {
         let failed =
             |error: std::io::Error| LaunchError::shim(format!("open {name} in the sandbox"), error);
@@ -131,12 +128,30 @@ fn redirect(
     let nothing =
         File::open("/dev/null").map_err(|error| LaunchError::shim("open /dev/null", error))?;
     nix::unistd::dup2_stdin(&nothing).map_err(failed)?;
-    if let Some(ends) = output {
-        nix::unistd::dup2_stdout(&ends.stdout).map_err(failed)?;
-        return nix::unistd::dup2_stderr(&ends.stderr).map_err(failed);
+    match output {
+        Theirs::Files => {
+            nix::unistd::dup2_stdout(&open("stdout")?).map_err(failed)?;
+            nix::unistd::dup2_stderr(&open("stderr")?).map_err(failed)
+        }
+        Theirs::Output(ends) => {
+            nix::unistd::dup2_stdout(&ends.stdout).map_err(failed)?;
+            nix::unistd::dup2_stderr(&ends.stderr).map_err(failed)
+        }
+        Theirs::Pipes(stdin, stdout, stderr) => {
+            if let Some(stdin) = stdin {
+                nix::unistd::dup2_stdin(&stdin).map_err(failed)?;
+            }
+            nix::unistd::dup2_stdout(&stdout).map_err(failed)?;
+            nix::unistd::dup2_stderr(&stderr).map_err(failed)
+        }
+        Theirs::Terminal(terminal) => {
+            crate::terminal::control(&terminal)
+                .map_err(|error| LaunchError::shim("take control of its terminal", error))?;
+            nix::unistd::dup2_stdin(&terminal).map_err(failed)?;
+            nix::unistd::dup2_stdout(&terminal).map_err(failed)?;
+            nix::unistd::dup2_stderr(&terminal).map_err(failed)
+        }
     }
-    nix::unistd::dup2_stdout(&open("stdout")?).map_err(failed)?;
-    nix::unistd::dup2_stderr(&open("stderr")?).map_err(failed)
 }
 
 fn switch_user(account: &Account) -> Result<(), Errno> {

@@ -6,6 +6,7 @@ mod death;
 mod hiding;
 mod life;
 mod limits;
+mod nested;
 mod refusals;
 mod restart;
 mod stage;

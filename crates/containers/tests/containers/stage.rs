@@ -168,6 +168,7 @@ impl Stage {
             limits: Limits { cpus_thousandths: 1000, mem_bytes: 256 << 20, cpu_is_ceiling: false },
             output: OutputLimits { max_bytes: 1 << 20, keep_free_bytes: 0 },
             isolate: true,
+            inside: None,
         }
     }
 

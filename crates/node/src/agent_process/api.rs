@@ -6,19 +6,23 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use holdfast_agent::Input;
-use holdfast_api::agent::{self as pages, AgentFacts};
-use holdfast_api::requests::{agent_page, executor_request, AgentRead};
+use holdfast_agent::{Input, NestedExit};
+use holdfast_api::agent::{self as pages, AgentFacts, EndedRun, Surroundings};
+use holdfast_api::requests::{
+    agent_page, executor_request, nested_input, AgentRead, Needs, NestedRequest, NestedStream,
+};
 use holdfast_api::{authorize, Action, AgentView, Object};
-use holdfast_model::{ExecutorKey, LinkId};
+use holdfast_containers::Attachment;
+use holdfast_model::{ContainerId, ExecutorKey, LinkId};
+use holdfast_proto::mesos::v1::agent::response::{Type as Answered, WaitNestedContainer};
 use holdfast_proto::mesos::v1::agent::{Call, Response};
 use holdfast_proto::mesos::v1::executor::call::Type as CallType;
 use holdfast_proto::mesos::v1::executor::{Call as ExecutorCall, Event as ExecutorEvent};
 use holdfast_proto::mesos::v1::{self, FileInfo, VersionInfo};
 use holdfast_wire::agent::AgentPage;
 use holdfast_wire::{
-    AgentApi, Caller, FileChunk, JsonText, LinkEnd, LinkHead, LogWish, Metric, Outbox, Query,
-    Refusal,
+    AgentAnswer, AgentApi, Caller, FileChunk, JsonText, LinkEnd, LinkHead, LogWish, Metric, Outbox,
+    ProcessInput, ProcessOutput, Query, Refusal,
 };
 use uuid::Uuid;
 
@@ -26,6 +30,7 @@ use super::containers::Containers;
 use super::metrics::Gauges;
 use super::sandboxes::ended_runs;
 use super::shell::AgentShell;
+use super::streams;
 use crate::core_loop::{now, Inbox};
 use crate::counts::{Counts, Table};
 use crate::links::Links;
@@ -90,6 +95,42 @@ impl AgentServer {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(executor).copied()
     }
 
+    /// Whether an executor has this container.
+    async fn is_container(&self, id: ContainerId) -> Result<bool, Refusal> {
+        self.read(move |view| view.ledger().executors.values().any(|it| it.container == id)).await
+    }
+
+    /// Does what may take a while on a thread of its own.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Containers) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let containers = self.containers.clone();
+        let done = tokio::task::spawn_blocking(move || work(&containers)).await;
+        done.map_err(|_| Refusal::internal("it was interrupted"))?
+    }
+
+    /// Starts, waits for, ends or removes a container inside another.
+    async fn change_nested(&self, asked: NestedRequest) -> Result<AgentAnswer, Refusal> {
+        match asked {
+            NestedRequest::Launch(launch) => {
+                let is_known = self.is_container(launch.path.root).await?;
+                let started = self.blocking(move |it| it.launch_nested(&launch, false, is_known));
+                Ok(started.await?.map_or(AgentAnswer::Already, |_| AgentAnswer::Done))
+            }
+            NestedRequest::Wait(path) => {
+                let exit = self.containers.wait_nested(&path).await?;
+                Ok(AgentAnswer::Message(Box::new(ended(exit))))
+            }
+            NestedRequest::Kill(path, signal) => {
+                self.containers.signal_nested(&path, signal).map(|()| AgentAnswer::Done)
+            }
+            NestedRequest::Remove(path) => {
+                self.blocking(move |it| it.remove_nested(&path)).await.map(|()| AgentAnswer::Done)
+            }
+        }
+    }
+
     /// Only what lies in a sandbox may be read, wherever links in it point.
     fn resolve(&self, path: &str) -> Result<PathBuf, Refusal> {
         let missing =
@@ -113,6 +154,37 @@ impl AgentServer {
 /// The time, in seconds since 1970.
 fn now_s() -> f64 {
     now().0 as f64 / 1000.0
+}
+
+/// How a container inside another ended.
+fn ended(exit: NestedExit) -> Response {
+    let wait_nested_container = Some(WaitNestedContainer {
+        exit_status: exit.status,
+        message: Some(exit.message).filter(|it| !it.is_empty()),
+        ..WaitNestedContainer::default()
+    });
+    let kind = Some(Answered::WaitNestedContainer.into());
+    Response { r#type: kind, wait_nested_container, ..Response::default() }
+}
+
+/// The sandboxes that are kept of executors that are no more.
+fn kept_runs(view: &AgentView, containers: &Containers) -> Vec<EndedRun> {
+    let live = view.ledger().executors.values().map(|it| it.container.to_string());
+    ended_runs(containers.sandboxes().root(), &live.collect())
+}
+
+/// What an answer needs beside the view; nothing else is looked up.
+fn surroundings(view: &AgentView, containers: &Containers, needs: Needs) -> Surroundings {
+    let mut found = Surroundings { now_s: now_s(), ..Surroundings::default() };
+    if needs.sandboxes {
+        found.ended = kept_runs(view, containers);
+    }
+    if needs.containers {
+        found.measured = containers.measured(view);
+        found.pids = containers.pids(view);
+        found.nested = containers.nested_runs();
+    }
+    found
 }
 
 /// Whether a caller may read this file or folder.
@@ -206,9 +278,47 @@ impl AgentApi for AgentServer {
         }
     }
 
-    async fn operator(&self, caller: &Caller, call: Call) -> Result<Option<Response>, Refusal> {
+    async fn operator(&self, caller: &Caller, call: Call) -> Result<AgentAnswer, Refusal> {
+        if let Some(asked) = NestedRequest::parse(&identity(caller), &call).map_err(http)? {
+            return self.change_nested(asked).await;
+        }
         let read = AgentRead::parse(&identity(caller), &call).map_err(http)?;
-        self.read(move |view| read.answer(view)).await.map(Some)
+        let (facts, containers) = (self.facts.clone(), self.containers.clone());
+        self.read(move |view| {
+            let found = surroundings(view, &containers, read.needs());
+            read.answer(view, &facts, &found)
+        })
+        .await
+        .map(|response| AgentAnswer::Message(Box::new(response)))
+    }
+
+    async fn attach_output(&self, caller: &Caller, call: Call) -> Result<ProcessOutput, Refusal> {
+        let asked = NestedStream::parse(&identity(caller), &call).map_err(http)?;
+        let is_known = match &asked {
+            NestedStream::Session(launch) => self.is_container(launch.path.root).await?,
+            NestedStream::Output(_) => true,
+        };
+        let attached = self.blocking(move |containers| match asked {
+            NestedStream::Output(path) => containers.attach_nested(&path, Attachment::Output),
+            NestedStream::Session(launch) => {
+                let unit = containers.launch_nested(&launch, true, is_known)?;
+                let unit = unit.ok_or_else(|| Refusal::internal("a session is there already"))?;
+                containers.attach_unit(&unit, Attachment::Session)
+            }
+        });
+        streams::output(attached.await?)
+    }
+
+    async fn attach_input(
+        &self,
+        caller: &Caller,
+        container: v1::ContainerId,
+        input: ProcessInput,
+    ) -> Result<(), Refusal> {
+        let path = nested_input(&identity(caller), &container).map_err(http)?;
+        let attached =
+            self.blocking(move |containers| containers.attach_nested(&path, Attachment::Input));
+        streams::pass_on(attached.await?, input).await
     }
 
     async fn page(
@@ -221,9 +331,7 @@ impl AgentApi for AgentServer {
         let (facts, containers) = (self.facts.clone(), self.containers.clone());
         self.read(move |view| match page {
             AgentPage::State => {
-                let live = view.ledger().executors.values().map(|it| it.container.to_string());
-                let ended = ended_runs(containers.sandboxes().root(), &live.collect());
-                JsonText::of(&pages::page(view, &facts, &ended))
+                JsonText::of(&pages::page(view, &facts, &kept_runs(view, &containers)))
             }
             AgentPage::Statistics => {
                 JsonText::of(&pages::statistics(view, &containers.measured(view), now_s()))

@@ -24,6 +24,7 @@ use super::fetching::Fetcher;
 use super::gc::Collector;
 use super::keyed_queues::{spawn, KeyedQueues};
 use super::machine::DiskPlan;
+use super::nested::NestedBoard;
 use super::room::{Reserve as _, RoomKeeper};
 use super::sandboxes::Sandboxes;
 use crate::container_shim;
@@ -45,6 +46,8 @@ pub struct Containers(Arc<Inner>);
 struct Inner {
     launcher: Launcher,
     keyed_queues: KeyedQueues<ContainerId>,
+    /// Containers inside these.
+    nested: NestedBoard,
     /// Containers whose end was asked for and has not come yet.
     ending: Mutex<BTreeSet<ContainerId>>,
     sandboxes: Sandboxes,
@@ -102,6 +105,7 @@ impl Containers {
         Ok(Containers(Arc::new(Inner {
             launcher,
             keyed_queues,
+            nested: NestedBoard::default(),
             ending,
             sandboxes,
             collector,
@@ -114,6 +118,16 @@ impl Containers {
             registration_timeout,
             task_log_max_bytes: settings.task_log_max_mb.saturating_mul(1 << 20),
         })))
+    }
+
+    /// The driver.
+    pub(super) fn launcher(&self) -> &Launcher {
+        &self.0.launcher
+    }
+
+    /// Containers inside these.
+    pub(super) fn nested(&self) -> &NestedBoard {
+        &self.0.nested
     }
 
     /// The sandboxes.
@@ -129,6 +143,13 @@ impl Containers {
             Some((container, statistics(&usage)))
         };
         containers.filter_map(measured).collect()
+    }
+
+    /// The first process of the payload of each container that runs.
+    pub fn pids(&self, view: &AgentView) -> BTreeMap<ContainerId, u32> {
+        let containers = view.ledger().executors.values().map(|it| it.container);
+        let pid = |it: ContainerId| Some((it, self.0.launcher.payload_pid(&it.to_string())?));
+        containers.filter_map(pid).collect()
     }
 
     /// Watches the room on the agent's file system, and makes some, until told to stop. To be called once it is known what runs.
@@ -158,6 +179,9 @@ impl Containers {
     pub fn recover(&self, ledger: &AgentLedger) -> anyhow::Result<Vec<(ContainerId, Found)>> {
         let mut all = Vec::new();
         for found in self.0.launcher.recover()? {
+            if self.recover_nested(&found) {
+                continue;
+            }
             let Ok(container) = ContainerId::parse(&found.id) else {
                 tracing::warn!(
                     "the containers' directory holds `{}`, which is no container; it is left alone",
@@ -259,7 +283,10 @@ impl Containers {
         let this = self.clone();
         self.0.keyed_queues.push(container, move || {
             match this.0.launcher.forget(&container.to_string()) {
-                Ok(()) => this.0.collector.gone(container),
+                Ok(()) => {
+                    this.forget_nested(container);
+                    this.0.collector.gone(container);
+                }
                 Err(error) => tracing::warn!("cannot forget container {container}: {error}"),
             }
         });
@@ -300,8 +327,13 @@ impl Containers {
 
     /// Returns once nothing of a container runs. What waits for a broken disk cannot be killed; it may take until somebody mends that.
     fn empty(&self, container: ContainerId) {
+        self.empty_unit(&container.to_string());
+    }
+
+    /// The same by the driver's name.
+    pub(super) fn empty_unit(&self, container: &str) {
         let mut pause = EMPTY_RETRY_MIN;
-        while let Err(error) = self.0.launcher.destroy(&container.to_string()) {
+        while let Err(error) = self.0.launcher.destroy(container) {
             tracing::error!(
                 "cannot end container {container}, which is tried again in {} s: {error}",
                 pause.as_secs()
@@ -342,6 +374,7 @@ impl Containers {
             limits: limits(plan),
             output,
             isolate: true,
+            inside: None,
         })
     }
 

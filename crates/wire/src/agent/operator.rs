@@ -10,7 +10,7 @@ use holdfast_proto::mesos::v1::agent::{response, Call, Response};
 use holdfast_proto::mesos::v1::Metric as FlatMetric;
 use http::{Request, StatusCode};
 
-use super::{files, recovered, AgentApi};
+use super::{files, recovered, streams, AgentAnswer, AgentApi};
 use crate::answer::{self, Answer};
 use crate::body::Body;
 use crate::call::{self, Received};
@@ -28,6 +28,9 @@ pub(super) async fn answer(
     if let Some(answer) = call::unless_post(request.method()) {
         return answer;
     }
+    if streams::is_recordio(request.headers()) {
+        return streams::input(api, connection, request).await;
+    }
     let answered = match call::receive::<Call, Type>(connection, request, |call| call.r#type).await
     {
         Ok(received) => carry_out(api, connection, received).await,
@@ -41,28 +44,40 @@ async fn carry_out(
     connection: &Connection,
     received: Received<Call, Type>,
 ) -> Result<Answer, Refusal> {
+    if received.kind == Type::AttachContainerInput {
+        return Err(Refusal::new(415, "the body of ATTACH_CONTAINER_INPUT is a stream: send Content-Type: application/recordio, and Message-Content-Type for its records"));
+    }
+    let is_stream =
+        matches!(received.kind, Type::LaunchNestedContainerSession | Type::AttachContainerOutput);
+    if is_stream {
+        let content = streams::wanted(&received.headers)?;
+        recovered(api)?;
+        let output = api.attach_output(&connection.caller(), received.call).await?;
+        return Ok(streams::output(connection, content, output));
+    }
     let wanted = Content::wanted(&received.headers)?;
     if !matches!(received.kind, Type::GetHealth | Type::GetVersion | Type::GetMetrics) {
         recovered(api)?;
     }
     let response = match received.kind {
-        Type::GetHealth => Some(health()),
-        Type::GetVersion => Some(version(api)),
-        Type::GetMetrics => Some(metrics(api, connection)),
-        Type::GetLoggingLevel => Some(level(api.logging(&connection.caller(), None)?)),
+        Type::GetHealth => health(),
+        Type::GetVersion => version(api),
+        Type::GetMetrics => metrics(api, connection),
+        Type::GetLoggingLevel => level(api.logging(&connection.caller(), None)?),
         Type::SetLoggingLevel => {
             let asked = received.call.set_logging_level.map(|it| (it.level, it.duration));
             api.logging(&connection.caller(), Some(logging::wish(asked)?))?;
-            None
+            return Ok(answer::empty(StatusCode::OK));
         }
-        Type::ListFiles => Some(list_files(api, connection, received.call).await?),
-        Type::ReadFile => Some(read_file(api, connection, received.call).await?),
-        _ => api.operator(&connection.caller(), received.call).await?,
+        Type::ListFiles => list_files(api, connection, received.call).await?,
+        Type::ReadFile => read_file(api, connection, received.call).await?,
+        _ => match api.operator(&connection.caller(), received.call).await? {
+            AgentAnswer::Message(response) => *response,
+            AgentAnswer::Done => return Ok(answer::empty(StatusCode::OK)),
+            AgentAnswer::Already => return Ok(answer::empty(StatusCode::ACCEPTED)),
+        },
     };
-    Ok(response.map_or_else(
-        || answer::empty(StatusCode::OK),
-        |response| answer::message(wanted, &response),
-    ))
+    Ok(answer::message(wanted, &response))
 }
 
 fn level(level: u32) -> Response {

@@ -41,15 +41,26 @@ impl<E: Wired> EventStream<E> {
                     answered.response.headers().get(CONTENT_TYPE)
                 ),
             })?;
-        Ok(Self {
-            address: answered.address,
+        let body = answered.response.into_body();
+        Ok(Self::of_body((answered.address, body), content, settings, silence_timeout))
+    }
+
+    /// The records of a body that are encoded so.
+    pub(super) fn of_body(
+        (address, body): (String, Incoming),
+        content: Content,
+        settings: &ClientSettings,
+        silence_timeout: Option<Duration>,
+    ) -> Self {
+        Self {
+            address,
             content,
-            body: answered.response.into_body(),
+            body,
             decoder: Decoder::new(settings.event_max_bytes),
             heard_at: Instant::now(),
             silence_timeout,
             of: PhantomData,
-        })
+        }
     }
 
     /// `host:port` of who sends them: the leader, after redirects.

@@ -144,7 +144,7 @@ impl Http {
     }
 }
 
-async fn refused(status: StatusCode, response: Response<Incoming>) -> ClientError {
+pub(super) async fn refused(status: StatusCode, response: Response<Incoming>) -> ClientError {
     let words = Limited::new(response.into_body(), REFUSAL_MAX_BYTES).collect();
     // When the message does not arrive, the status is still reported.
     let words = tokio::time::timeout(Duration::from_secs(5), words).await.ok().and_then(Result::ok);

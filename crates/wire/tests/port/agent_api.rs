@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use holdfast_proto::mesos::v1::{agent, executor, ContainerId, FileInfo, TimeInfo, VersionInfo};
 use holdfast_wire::{
-    AgentApi, AgentPage, Caller, FileChunk, JsonText, Limits, LinkEnd, LinkHead, Metric, Outbox,
-    Query, Refusal, Routes, Server,
+    AgentAnswer, AgentApi, AgentPage, Caller, FileChunk, JsonText, Limits, LinkEnd, LinkHead,
+    Metric, Outbox, ProcessInput, ProcessOutput, Query, Refusal, Routes, Server,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,30 @@ pub enum Seen {
     Called(Box<executor::Call>),
     Gone(Uuid, LinkEnd),
     Operated(Box<agent::Call>),
+    Typed(Box<agent::ProcessIo>),
+    StreamDropped,
+}
+
+/// Tells when an answer that streams is dropped.
+struct Dropped(mpsc::UnboundedSender<Seen>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        let _ = self.0.send(Seen::StreamDropped);
+    }
+}
+
+/// A piece of output.
+pub fn printed(data: &[u8]) -> agent::ProcessIo {
+    let data = agent::process_io::Data {
+        r#type: Some(agent::process_io::data::Type::Stdout.into()),
+        data: Some(data.to_vec()),
+    };
+    agent::ProcessIo {
+        r#type: Some(agent::process_io::Type::Data.into()),
+        data: Some(data),
+        ..agent::ProcessIo::default()
+    }
 }
 
 pub struct TestAgent {
@@ -74,18 +98,51 @@ impl AgentApi for TestAgent {
         let _ = self.seen.send(Seen::Gone(stream_id, end));
     }
 
-    async fn operator(
-        &self,
-        _caller: &Caller,
-        call: agent::Call,
-    ) -> Result<Option<agent::Response>, Refusal> {
+    async fn operator(&self, _caller: &Caller, call: agent::Call) -> Result<AgentAnswer, Refusal> {
         let kind = call.r#type();
         let _ = self.seen.send(Seen::Operated(Box::new(call)));
         match kind {
-            agent::call::Type::GetAgent => Ok(Some(agent::Response::default())),
-            agent::call::Type::KillContainer => Ok(None),
+            agent::call::Type::GetAgent => Ok(AgentAnswer::Message(Box::default())),
+            agent::call::Type::KillContainer => Ok(AgentAnswer::Done),
+            agent::call::Type::LaunchNestedContainer => Ok(AgentAnswer::Already),
             _ => Err(Refusal::not_implemented("not served")),
         }
+    }
+
+    /// Prints a word, and goes on for ever for a session.
+    async fn attach_output(
+        &self,
+        _caller: &Caller,
+        call: agent::Call,
+    ) -> Result<ProcessOutput, Refusal> {
+        let is_session = call.launch_nested_container_session.is_some();
+        let dropped = Dropped(self.seen.clone());
+        let _ = self.seen.send(Seen::Operated(Box::new(call)));
+        let piece = printed(b"word");
+        let rest = futures_util::stream::once(async move {
+            let _held = dropped;
+            if is_session {
+                std::future::pending::<()>().await;
+            }
+            printed(b"end")
+        });
+        let first = futures_util::stream::once(std::future::ready(piece));
+        Ok(Box::pin(futures_util::StreamExt::chain(first, rest)))
+    }
+
+    async fn attach_input(
+        &self,
+        _caller: &Caller,
+        container: ContainerId,
+        mut input: ProcessInput,
+    ) -> Result<(), Refusal> {
+        if container.value == "stranger" {
+            return Err(Refusal::not_found("there is no such container"));
+        }
+        while let Some(piece) = input.next().await? {
+            let _ = self.seen.send(Seen::Typed(Box::new(piece)));
+        }
+        Ok(())
     }
 
     async fn page(

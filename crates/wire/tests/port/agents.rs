@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use holdfast_proto::mesos::v1::executor::{call, event, Call, Event};
-use holdfast_proto::mesos::v1::{agent, ExecutorId, FrameworkId};
+use holdfast_proto::mesos::v1::{agent, ContainerId, ExecutorId, FrameworkId};
 use holdfast_wire::client::ExecutorSession;
 use holdfast_wire::{ClientError, ClientSettings, Content, Limits, LinkEnd, MesosClient};
 
-use crate::agent_api::{Seen, Site};
+use crate::agent_api::{printed, Seen, Site};
 use crate::raw::{ask, post_json, soon};
 
 fn executor(kind: call::Type) -> Call {
@@ -176,4 +176,76 @@ async fn h37_a_recovering_agent_asks_for_patience() {
         client.agent_operator(&site.address.to_string(), &get_agent).await.unwrap().is_none(),
         "an empty message has no bytes"
     );
+}
+
+#[tokio::test]
+async fn h10_what_a_container_prints_and_reads_streams() {
+    let mut site = Site::start(Limits::default()).await;
+    let host = site.address.to_string();
+    let client = MesosClient::default();
+    let id = |value: &str| ContainerId { value: value.to_owned(), parent: None };
+    let attach = agent::Call {
+        r#type: Some(agent::call::Type::AttachContainerOutput.into()),
+        attach_container_output: Some(agent::call::AttachContainerOutput { container_id: id("c") }),
+        ..agent::Call::default()
+    };
+    let mut output = client.container_output(&host, &attach).await.unwrap();
+    assert_eq!(output.next().await.unwrap(), Some(printed(b"word")));
+    assert_eq!(output.next().await.unwrap(), Some(printed(b"end")));
+    assert_eq!(output.next().await.unwrap(), None, "the stream ends with the payload");
+    let Seen::Operated(seen) = site.next().await else { panic!("a call") };
+    assert_eq!(*seen, attach);
+    assert!(matches!(site.next().await, Seen::StreamDropped));
+    let session = agent::call::LaunchNestedContainerSession {
+        container_id: id("c"),
+        ..agent::call::LaunchNestedContainerSession::default()
+    };
+    let session = agent::Call {
+        r#type: Some(agent::call::Type::LaunchNestedContainerSession.into()),
+        launch_nested_container_session: Some(session),
+        ..agent::Call::default()
+    };
+    let mut output = client.container_output(&host, &session).await.unwrap();
+    assert_eq!(output.next().await.unwrap(), Some(printed(b"word")));
+    let Seen::Operated(_) = site.next().await else { panic!("a call") };
+    drop(output);
+    assert!(
+        matches!(site.next().await, Seen::StreamDropped),
+        "a connection that breaks is noticed"
+    );
+    let (typed, input) = tokio::sync::mpsc::channel(4);
+    typed.send(printed(b"a")).await.unwrap();
+    typed.send(printed(b"")).await.unwrap();
+    drop(typed);
+    client.container_input(&host, id("c"), input).await.unwrap();
+    for expected in [&b"a"[..], b""] {
+        let Seen::Typed(piece) = site.next().await else { panic!("input") };
+        assert_eq!(*piece, printed(expected));
+    }
+    let (_typed, input) = tokio::sync::mpsc::channel(4);
+    let refused = client.container_input(&host, id("stranger"), input).await.unwrap_err();
+    assert!(matches!(refused, ClientError::Refused { status: 404, .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn h10_a_stream_that_is_none_is_refused() {
+    let site = Site::start(Limits::default()).await;
+    let records = ("Content-Type", "application/recordio");
+    let json = ("Message-Content-Type", "application/json");
+    let wrong =
+        r#"{"type":"ATTACH_CONTAINER_INPUT","attach_container_input":{"type":"PROCESS_IO"}}"#;
+    let wrong = format!("{}\n{wrong}", wrong.len());
+    for (headers, body, status, word) in [
+        (&[records][..], "", 400, "Message-Content-Type"),
+        (&[records, ("Message-Content-Type", "text/plain")], "", 415, "text/plain"),
+        (&[records, json], "", 400, "empty"),
+        (&[records, json], "nonsense", 400, "record"),
+        (&[records, json], "9\n{}", 400, "in the middle"),
+        (&[records, json], "2\n{}", 400, "ATTACH_CONTAINER_INPUT"),
+        (&[records, json], &wrong, 400, "CONTAINER_ID"),
+    ] {
+        let answer = ask(site.address, "POST", "/api/v1", headers, body.as_bytes()).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+        assert!(answer.text().contains(word), "{body}: {}", answer.text());
+    }
 }

@@ -1,6 +1,8 @@
-//! `cargo xtask services`: real databases on a real cluster, killed and read back; `cargo xtask services --bounded` for a build machine.
+//! `cargo xtask services`: real databases and file systems on a real cluster, killed and read back; `cargo xtask services --bounded` for a build machine.
+//! `cargo xtask services --bounded hdfs` runs one of them.
 //!
-//! Relies on Maven and a Java for the engines' jars, on `python3` with `venv` for their drivers, and on the stories in `tests/services`.
+//! Relies on Maven and a Java for the engines' jars, on `python3` with `venv` for their drivers, on ZooKeeper from Debian where an engine
+//! needs it, and on the stories in `tests/services`.
 //! What is fetched is fetched once, into `target/services`, and counts as there only once its stamp is written. Never reads what a
 //! story prints: its exit code counts.
 
@@ -21,7 +23,7 @@ pub const VERB: Verb = Verb {
     name: "services",
     about: "Run real databases on a real cluster, kill everything in turn, and read back what was acknowledged",
     details: "Builds the binary and the frameworks, fetches the engines' jars by Maven and their drivers by pip (once, into target/services),\n\
-              and runs the stories in tests/services, or those that are named: cassandra. A story that is bounded leaves out what takes longer.",
+              and runs the stories in tests/services, or those that are named: cassandra, hdfs. A story that is bounded leaves out what takes longer.",
     flags: &[Flag { name: "--bounded", value: None, about: "at most three minutes for each, for a build machine" }],
     words: Words::FlagsAndNames,
     run: all,
@@ -37,15 +39,28 @@ struct Engine {
     /// The variable in which its story finds the jars.
     variable: &'static str,
     story: &'static str,
+    /// What else it needs: a file, and the Debian package that has it.
+    beside: Option<(&'static str, &'static str)>,
 }
 
-const ENGINES: &[Engine] = &[Engine {
-    name: "cassandra",
-    package: "holdfast-cassandra",
-    pom: "cassandra-pom.xml",
-    variable: "HOLDFAST_CASSANDRA_JARS",
-    story: "cassandra_story.py",
-}];
+const ENGINES: &[Engine] = &[
+    Engine {
+        name: "cassandra",
+        package: "holdfast-cassandra",
+        pom: "cassandra-pom.xml",
+        variable: "HOLDFAST_CASSANDRA_JARS",
+        story: "cassandra_story.py",
+        beside: None,
+    },
+    Engine {
+        name: "hdfs",
+        package: "holdfast-hdfs",
+        pom: "hdfs-pom.xml",
+        variable: "HOLDFAST_HDFS_JARS",
+        story: "hdfs_story.py",
+        beside: Some(("/usr/share/java/zookeeper.jar", "zookeeper")),
+    },
+];
 /// The drivers of all engines, in exactly these versions.
 const DRIVERS: &[&str] = &["cassandra-driver==3.30.1"];
 /// The Debian packages that fetch and run the jars.
@@ -73,14 +88,15 @@ fn one(engine: &Engine, bounded: bool) -> Result<bool> {
     if !run(&mut cargo(&build))? {
         return Ok(false);
     }
-    let (jars, python) = match (jars(engine), python()) {
-        (Ok(jars), Ok(python)) => (jars, python),
+    let had = beside(engine).and_then(|()| Ok((jars(engine)?, python()?)));
+    let (jars, python) = match had {
+        Ok(had) => had,
         // As with the other tools of tests: what cannot be had is named, and what can be had must pass.
-        (Err(why), _) | (_, Err(why)) if bounded => {
+        Err(why) if bounded => {
             println!("{} is left out, since what it needs cannot be had: {why:#}", engine.name);
             return Ok(true);
         }
-        (Err(why), _) | (_, Err(why)) => return Err(why),
+        Err(why) => return Err(why),
     };
     let scratch = folder().join("scratch").join(engine.name);
     if scratch.exists() {
@@ -108,6 +124,16 @@ fn folder() -> PathBuf {
 
 fn stories() -> PathBuf {
     project::root().join("tests/services")
+}
+
+/// Installs what an engine needs beside its jars, if that is not there yet.
+fn beside(engine: &Engine) -> Result<()> {
+    let Some((file, package)) = engine.beside.filter(|it| find(it.0).is_none()) else {
+        return Ok(());
+    };
+    machine::debian(&[package]).map_err(|why| {
+        anyhow!("{} needs {file}: {why}; try: apt-get install {package}", engine.name)
+    })
 }
 
 /// The folder of an engine's jars, fetched if they are not there yet.
@@ -181,6 +207,6 @@ mod tests {
         let words = ["cassandre".to_owned()];
         let given = Given::sort(VERB.flags, VERB.words, &words).unwrap();
         let error = all(&given).unwrap_err().to_string();
-        assert!(error.contains("`cassandre`; known are cassandra"), "{error}");
+        assert!(error.contains("`cassandre`; known are cassandra, hdfs"), "{error}");
     }
 }

@@ -25,13 +25,14 @@ use blocks::{anchors, blocks, links, Block, Fate};
 use session::Session;
 
 /// Every page, in the order in which newcomers read them.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "docs/concepts.md",
     "docs/services.md",
     "docs/write-a-framework.md",
     "docs/operate.md",
     "docs/cassandra.md",
+    "docs/hdfs.md",
     "docs/api.md",
     "docs/compatibility.md",
     "docs/scars.md",
@@ -129,11 +130,12 @@ pages! {
     writing_a_framework_runs: PAGES[3],
     operating_runs: PAGES[4],
     cassandra_runs: PAGES[5],
-    the_api_runs: PAGES[6],
-    compatibility_runs: PAGES[7],
-    scars_run: PAGES[8],
-    the_map_runs: PAGES[9],
-    deploying_runs: PAGES[10],
+    hdfs_runs: PAGES[6],
+    the_api_runs: PAGES[7],
+    compatibility_runs: PAGES[8],
+    scars_run: PAGES[9],
+    the_map_runs: PAGES[10],
+    deploying_runs: PAGES[11],
 }
 
 #[test]

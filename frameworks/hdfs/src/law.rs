@@ -92,7 +92,7 @@ pub fn judge(case: &Case<'_>) -> Result<Admitted, Refused> {
             no("there is no file system yet that it could join; it starts once a name node is formatted".to_owned())
         }
         Kind::Journal if case.identity.is_some() => no(
-            "its volume is new, and the file system has edits that the other two journal nodes alone know; copy the directory of one of them onto it, as docs/hdfs.md says"
+            "its volume is new, and the file system has edits that the other two journal nodes alone know; bring the volume back that it had"
                 .to_owned(),
         ),
         Kind::Data | Kind::Journal => Ok(Admitted::New),

@@ -291,7 +291,7 @@ fn refused(plan: PlanKind, kind: Kind, step: &Step) -> Option<String> {
                 .to_owned(),
         ),
         Kind::Journal if is_replaced && step.act == Act::Stop => Some(
-            "a journal node is not replaced by this service: its edits would have to be copied from another one first; bring its volume back, or copy the directory of another journal node onto it"
+            "a journal node is not replaced by this service: its edits would have to be copied from another one first; bring its volume back"
                 .to_owned(),
         ),
         _ => None,

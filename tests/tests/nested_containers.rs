@@ -151,7 +151,7 @@ fn h36_a_container_inside_a_tasks_lives_as_in_mesos() {
     stage.call("REMOVE_NESTED_CONTAINER", "a", json!({})).expect(409, "it runs");
     stage.call("KILL_NESTED_CONTAINER", "a", json!({ "signal": 15 })).expect(200, "killed");
     assert_eq!(stage.wait("a")["exit_status"], 15);
-    assert!(!runs("sleep\01000.55123\0"));
+    assert!(!runs("sleep\x001000.55123\0"));
     stage.launch("a", "true").expect(409, "it has ended, and is remembered");
     stage.call("KILL_NESTED_CONTAINER", "a", json!({})).expect(404, "it has ended");
     stage.call("REMOVE_NESTED_CONTAINER", "a", json!({})).expect(200, "removed");
@@ -204,11 +204,11 @@ fn h10_a_session_streams_and_ends_with_its_connection() {
     let piece: Value = serde_json::from_str(json).unwrap();
     let expected = json!({ "type": "DATA", "data": { "type": "STDOUT", "data": "a2VwdAo=" } });
     assert_eq!(piece, expected);
-    until_here("sleep\01000.44123\0");
+    until_here("sleep\x001000.44123\0");
     stage.call("WAIT_NESTED_CONTAINER", "nobody", json!({})).expect(404, "unknown");
     drop(session);
     assert_eq!(stage.wait("s")["exit_status"], 9);
-    assert!(!runs("sleep\01000.44123\0"));
+    assert!(!runs("sleep\x001000.44123\0"));
 }
 
 #[test]
@@ -217,11 +217,11 @@ fn a_killed_agent_finds_what_it_ran_and_its_sessions_are_over() {
     let Some(mut stage) = Stage::set(test) else { return };
     stage.launch("n", "exec sleep 1000.33123").expect(200, "launched");
     let session = stage.session("s", "exec sleep 1000.33124");
-    until_here("sleep\01000.33124\0");
+    until_here("sleep\x001000.33124\0");
     stage.cluster.agents[0].kill();
-    until_gone("sleep\01000.33124\0");
+    until_gone("sleep\x001000.33124\0");
     drop(session);
-    assert!(runs("sleep\01000.33123\0"), "it is no session");
+    assert!(runs("sleep\x001000.33123\0"), "it is no session");
     stage.cluster.agents[0].start();
     stage.cluster.wait_for_agent(0, "well");
     stage.launch("n", "true").expect(202, "it runs on, and is known");
@@ -235,12 +235,12 @@ fn everything_inside_a_task_is_gone_when_its_end_is_told() {
     let test = "everything_inside_a_task_is_gone_when_its_end_is_told";
     let Some(mut stage) = Stage::set(test) else { return };
     stage.launch("n", "trap '' TERM; sleep 1000.22123 & wait; wait").expect(200, "launched");
-    until_here("sleep\01000.22123\0");
+    until_here("sleep\x001000.22123\0");
     let kill = json!({ "type": "KILL", "kill": { "task_id": { "value": "t" } } });
     stage._scheduler.call(kill).expect(202, "KILL");
     let is_volume = |it: &Value| it["disk"]["persistence"]["id"] == "v";
     stage._scheduler.offer_with("the volume", is_volume);
-    assert!(!runs("sleep\01000.22123\0"), "nothing of it runs once the volume is offered again");
+    assert!(!runs("sleep\x001000.22123\0"), "nothing of it runs once the volume is offered again");
     until("the container is forgotten", || {
         let answer = stage.call("WAIT_NESTED_CONTAINER", "n", json!({}));
         if answer.status == 404 {

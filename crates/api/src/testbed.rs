@@ -345,6 +345,7 @@ impl Bed {
 pub(crate) fn report() -> Report {
     Report {
         history: Vec::new(),
+        term: Term(0),
         node: node(0),
         agent: Some(agent_id("S0")),
         cluster: Some(cluster_id()),

@@ -446,27 +446,26 @@ impl Verb {
             Verb::Task(TaskVerb::Exec(args)) => verbs::task_exec::run(context, &args).await,
             Verb::Task(TaskVerb::Kill(args)) => verbs::task_kill::run(context, &args).await,
             Verb::Role(RoleVerb::List(args)) => verbs::role_list::run(context, args).await,
-            Verb::Maintenance(MaintenanceVerb::List(args)) => {
-                verbs::maintenance::list(context, args).await
-            }
-            Verb::Maintenance(MaintenanceVerb::Schedule(args)) => {
-                verbs::maintenance::schedule(context, &args).await
-            }
-            Verb::Maintenance(MaintenanceVerb::Start(args)) => {
-                verbs::maintenance::start(context, &args).await
-            }
-            Verb::Maintenance(MaintenanceVerb::Stop(args)) => {
-                verbs::maintenance::stop(context, &args).await
-            }
-            Verb::Maintenance(MaintenanceVerb::Clear(args)) => {
-                verbs::maintenance::clear(context, &args).await
-            }
+            Verb::Maintenance(verb) => verb.ask(context).await,
             Verb::Quota(QuotaVerb::List(args)) => verbs::quota_list::run(context, args).await,
             Verb::Quota(QuotaVerb::Set(args)) => verbs::quota_set::set(context, &args).await,
             Verb::Quota(QuotaVerb::Remove(args)) => verbs::quota_set::remove(context, &args).await,
             Verb::Offer(OfferVerb::List(args)) => verbs::offer_list::run(context, args).await,
             Verb::CompleteWords(args) => verbs::complete_words::run(context, &args).await,
             other => anyhow::bail!("{other:?} is led nowhere; this is a bug"),
+        }
+    }
+}
+
+impl MaintenanceVerb {
+    /// Asks the masters.
+    async fn ask(self, context: &Context) -> anyhow::Result<i32> {
+        match self {
+            MaintenanceVerb::List(args) => verbs::maintenance::list(context, args).await,
+            MaintenanceVerb::Schedule(args) => verbs::maintenance::schedule(context, &args).await,
+            MaintenanceVerb::Start(args) => verbs::maintenance::start(context, &args).await,
+            MaintenanceVerb::Stop(args) => verbs::maintenance::stop(context, &args).await,
+            MaintenanceVerb::Clear(args) => verbs::maintenance::clear(context, &args).await,
         }
     }
 }

@@ -136,6 +136,7 @@ pub fn report(index: usize, tasks: usize) -> Report {
         agent: Some(agent(index)),
         cluster: Some(cluster()),
         history: Vec::new(),
+        term: Term(0),
         ledger_version: 10,
         claims_generation: 0,
         orders_seen: 0,

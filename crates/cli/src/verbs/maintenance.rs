@@ -222,7 +222,7 @@ fn table(rows: &[&MachineRow], now_ms: u64) -> Table {
             row.machine.as_str().into(),
             row.mode.word().into(),
             row.start_ns.map_or("-".to_owned(), |it| from(it, now_ms)).into(),
-            row.duration_ns.map_or("-".to_owned(), |it| span(it)).into(),
+            row.duration_ns.map_or("-".to_owned(), span).into(),
             row.agents.len().to_string().into(),
             row.tasks.to_string().into(),
             row.claims.to_string().into(),

@@ -102,7 +102,7 @@ fn what_it_leaves_behind_dies_before_it_has_ended() {
         stage.launcher().start(&inner).unwrap();
         assert!(stage.launcher().wait(&inner.id).unwrap().succeeded());
         assert!(
-            !carries("sleep\01000.77123\0"),
+            !carries("sleep\x001000.77123\0"),
             "it has no mark in its environment and is found all the same"
         );
         assert!(matches!(stage.state(&outer.id), Some(FoundState::Running { .. })));
@@ -125,9 +125,9 @@ fn everything_in_a_container_ends_before_it_has_ended() {
         stage.launcher().start(&inner).unwrap();
         let deeper = inside(stage, &inner, "exec sleep 1000.88124", false);
         stage.launcher().start(&deeper).unwrap();
-        assert!(carries("sleep\01000.88124\0"));
+        assert!(carries("sleep\x001000.88124\0"));
         stage.launcher().destroy(&outer.id).unwrap();
-        assert!(!carries("sleep\01000.88123\0") && !carries("sleep\01000.88124\0"));
+        assert!(!carries("sleep\x001000.88123\0") && !carries("sleep\x001000.88124\0"));
         for id in [&inner.id, &deeper.id] {
             assert_eq!(stage.launcher().wait(id).unwrap().signal, Some(9));
         }
@@ -168,7 +168,7 @@ fn it_lives_on_without_its_agent_and_a_killed_keeper_takes_it_along() {
         assert!(matches!(state(&inner.id), FoundState::Running { .. }));
         kill_9(stage.shim_pid(&inner.id));
         assert!(stage.launcher().wait(&inner.id).is_err(), "lost, and empty");
-        assert!(!carries("sleep\01000.99123\0"));
+        assert!(!carries("sleep\x001000.99123\0"));
         assert!(matches!(stage.state(&outer.id), Some(FoundState::Running { .. })));
     });
 }
@@ -213,10 +213,10 @@ fn a_session_that_goes_away_takes_its_container_along() {
         let inner = inside(stage, &outer, "sleep 1000.66123 & yes", true);
         stage.launcher().start(&inner).unwrap();
         let session = stage.launcher().attach(&inner.id, Attachment::Session).unwrap();
-        until("it runs", || carries("sleep\01000.66123\0"));
+        until("it runs", || carries("sleep\x001000.66123\0"));
         drop(session);
         assert_eq!(stage.launcher().wait(&inner.id).unwrap().signal, Some(9));
-        assert!(!carries("sleep\01000.66123\0"));
+        assert!(!carries("sleep\x001000.66123\0"));
     });
 }
 

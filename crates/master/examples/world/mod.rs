@@ -104,6 +104,7 @@ fn report(index: usize, claims: Vec<Claim>) -> Report {
         agent: Some(agent(index)),
         cluster: Some(cluster()),
         history: Vec::new(),
+        term: Term(0),
         ledger_version: 10,
         claims_generation: 0,
         orders_seen: 0,

@@ -20,8 +20,9 @@ use holdfast_proto::mesos::v1::{
     agent, executor, master, scheduler as api, value, AgentInfo, Attribute, FileInfo, VersionInfo,
 };
 use holdfast_wire::{
-    AgentApi, AgentPage, BindError, Caller, FileChunk, JsonText, LeadershipState, Limits, LinkEnd,
-    LinkHead, MasterApi, MasterPage, Metric, Outbox, Query, Refusal, Routes, Server,
+    AgentAnswer, AgentApi, AgentPage, BindError, Caller, FileChunk, JsonText, LeadershipState,
+    Limits, LinkEnd, LinkHead, MasterApi, MasterPage, Metric, Outbox, ProcessInput, ProcessOutput,
+    Query, Refusal, Routes, Server,
 };
 use prost::Message;
 use tokio::sync::mpsc;
@@ -399,12 +400,25 @@ impl AgentApi for AgentBedApi {
 
     async fn executor_gone(&self, _stream_id: Uuid, _end: LinkEnd) {}
 
-    async fn operator(
+    async fn operator(&self, _caller: &Caller, _call: agent::Call) -> Result<AgentAnswer, Refusal> {
+        Err(Refusal::not_implemented("no operators here"))
+    }
+
+    async fn attach_output(
         &self,
         _caller: &Caller,
         _call: agent::Call,
-    ) -> Result<Option<agent::Response>, Refusal> {
-        Err(Refusal::not_implemented("no operators here"))
+    ) -> Result<ProcessOutput, Refusal> {
+        Err(Refusal::not_found("no containers here"))
+    }
+
+    async fn attach_input(
+        &self,
+        _caller: &Caller,
+        _container: holdfast_proto::mesos::v1::ContainerId,
+        _input: ProcessInput,
+    ) -> Result<(), Refusal> {
+        Err(Refusal::not_found("no containers here"))
     }
 
     async fn page(

@@ -35,8 +35,7 @@ fn disk_space() -> impl Strategy<Value = DiskSpace> {
     })
 }
 
-fn report() -> impl Strategy<Value = Report> {
-    let few = 0..2usize;
+fn disk_report() -> impl Strategy<Value = DiskReport> {
     let orphan = (uuid(), text(), text(), any::<u64>(), of(text()), any::<u64>()).prop_map(
         |(id, persistence, role, size_mb, principal, generation)| LabelledVolume {
             id: ClaimId(id),
@@ -49,16 +48,20 @@ fn report() -> impl Strategy<Value = Report> {
     );
     let orphans = (prop::collection::vec(orphan, 0..3), any::<u64>());
     let disk = (samples::disk(), of(text()), of(disk_space()), any::<bool>(), orphans);
-    let disk = disk.prop_map(|(disk, fault, space, added, (orphans, more_orphans))| DiskReport {
+    disk.prop_map(|(disk, fault, space, added, (orphans, more_orphans))| DiskReport {
         disk,
         fault,
         space,
         added,
         orphans,
         more_orphans,
-    });
+    })
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    let few = 0..2usize;
     let owned = (
-        prop::collection::vec(disk, few.clone()),
+        prop::collection::vec(disk_report(), few.clone()),
         prop::collection::vec(claim(), few.clone()),
         prop::collection::vec((uuid().prop_map(ClaimId), text()), few.clone()),
     )

@@ -11,6 +11,7 @@ use holdfast_model::{Event, StepContext, Term};
 use crate::agenda::{AgendaEntry, Message, Node, Rest, ANY_LIFE};
 use crate::fact::Fact;
 use crate::links::Side;
+use crate::lost_journal;
 use crate::process::{Process, ProcessFault};
 use crate::rng::Rng;
 use crate::world::World;
@@ -286,6 +287,39 @@ impl World {
         }
         self.election.term = self.election.term.max(seen.0) + 1;
         self.begin_term(index, Term(self.election.term));
+    }
+
+    pub(crate) fn copy_journal(&mut self) {
+        self.journal_copy = Some(self.journal.clone());
+    }
+
+    /// All masters die. When they start again, the journal is the older copy; or nothing but the name of the cluster, with numbers for agents
+    /// and frameworks that nobody can have been given.
+    pub(crate) fn lose_journal(&mut self, is_erased: bool) {
+        let Some(cluster) = self.journal.ledger.cluster.clone() else { return };
+        for index in 0..self.masters.len() {
+            let down_ms = self.delay_ms(200, 3_000, 100);
+            self.kill_master(index, down_ms);
+        }
+        self.election.leader = None;
+        let now = self.agenda.now;
+        self.journal = match self.journal_copy.clone().filter(|_| !is_erased) {
+            Some(copy) => lost_journal::older(copy, now),
+            None => {
+                let obeyed = self.machines.iter().map(|it| it.proven().identity.term).max();
+                lost_journal::begun_anew(cluster.id, obeyed.unwrap_or_default(), now)
+            }
+        };
+        let term = self.journal.term();
+        self.election.term = term.0;
+        self.note(|| format!("the masters' journal is lost, and goes on from term {term}"));
+        let clients: Vec<Node> = self.clients().collect();
+        for client in clients {
+            if let Some((client, _)) = self.client(client) {
+                client.believes = None; // They ask again where the leader is.
+            }
+        }
+        self.rules_see(&Fact::JournalLost { term });
     }
 
     fn append(&mut self, index: usize, term: Term, changes: &[holdfast_model::MasterChange]) {

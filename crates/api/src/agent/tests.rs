@@ -181,7 +181,7 @@ fn h36_the_operator_api_says_what_runs_and_what_ran() {
     };
     let all = state(&view, &found);
     let frameworks = all.get_frameworks.unwrap();
-    let ids = |list: &[api::get_frameworks::Framework]| -> Vec<String> {
+    let ids = |list: &[holdfast_proto::mesos::v1::agent::response::get_frameworks::Framework]| -> Vec<String> {
         list.iter().map(|it| it.framework_info.id.clone().unwrap().value).collect()
     };
     assert_eq!(ids(&frameworks.frameworks), ["f-0"]);

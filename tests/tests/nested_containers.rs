@@ -1,16 +1,18 @@
-//! Containers inside those of tasks, on a real cluster: over HTTP as a stranger speaks it.
+//! Containers inside those of tasks, on a real cluster: over HTTP as a stranger speaks it, and by `holdfast task exec`.
 //!
 //! Relies on root and cgroups; where they are missing it is said, and passed.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use holdfast_tests::calls::{command_task, cpus, disk, framework_info, mem, volume};
 use holdfast_tests::cluster::volume_dir;
+use holdfast_tests::daemon::binary;
 use holdfast_tests::http::{ask, post, request, Connection};
 use holdfast_tests::{left_out, until, Cluster, Scheduler};
 use serde_json::{json, Value};
@@ -18,7 +20,7 @@ use serde_json::{json, Value};
 /// A cluster with a task that has a volume, with one file in it.
 struct Stage {
     cluster: Cluster,
-    _scheduler: Scheduler,
+    scheduler: Scheduler,
     root: String,
 }
 
@@ -56,7 +58,7 @@ impl Stage {
         assert!(container["container_status"]["executor_pid"].as_u64() > Some(0), "{all:#}");
         assert!(container["resource_statistics"]["mem_limit_bytes"].as_u64() > Some(0), "{all:#}");
         let root = container["container_id"]["value"].as_str().unwrap().to_owned();
-        Some(Stage { cluster, _scheduler: scheduler, root })
+        Some(Stage { cluster, scheduler, root })
     }
 
     fn agent(&self) -> SocketAddr {
@@ -106,6 +108,28 @@ impl Stage {
         let framework = executor["framework_id"]["value"].as_str().unwrap().to_owned();
         let slaves = self.cluster.agent_dir(0).join("slaves").join(self.cluster.agent_id(0));
         slaves.join("frameworks").join(framework).join("executors/t/runs").join(&self.root)
+    }
+
+    fn exec(&self, options: &[&str], words: &[&str], input: &[u8]) -> Output {
+        let master = self.cluster.master.address().to_string();
+        let mut child = Command::new(binary())
+            .args(["--master", &master, "task", "exec", "--agent-address"])
+            .arg(self.cluster.agents[0].address().to_string())
+            .args(options)
+            .args(["t", "--"])
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        let input = input.to_vec();
+        // What it does not read is its own affair.
+        let writer = std::thread::spawn(move || drop(pipe.write_all(&input)));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        output
     }
 }
 
@@ -231,16 +255,21 @@ fn a_killed_agent_finds_what_it_ran_and_its_sessions_are_over() {
 }
 
 #[test]
-fn everything_inside_a_task_is_gone_when_its_end_is_told() {
-    let test = "everything_inside_a_task_is_gone_when_its_end_is_told";
+fn everything_inside_a_task_is_gone_before_another_has_its_volume() {
+    let test = "everything_inside_a_task_is_gone_before_another_has_its_volume";
     let Some(mut stage) = Stage::set(test) else { return };
     stage.launch("n", "trap '' TERM; sleep 1000.22123 & wait; wait").expect(200, "launched");
     until_here("sleep\x001000.22123\0");
     let kill = json!({ "type": "KILL", "kill": { "task_id": { "value": "t" } } });
-    stage._scheduler.call(kill).expect(202, "KILL");
+    stage.scheduler.call(kill).expect(202, "KILL");
     let is_volume = |it: &Value| it["disk"]["persistence"]["id"] == "v";
-    stage._scheduler.offer_with("the volume", is_volume);
-    assert!(!runs("sleep\x001000.22123\0"), "nothing of it runs once the volume is offered again");
+    let offer = stage.scheduler.offer_with("the volume", is_volume);
+    let own = [cpus(0.1), mem(32.0), volume(&disk(50.0, None), "v")];
+    let next = command_task("u", &stage.cluster.agent_id(0), "exec sleep 1000.22124", &own);
+    let launch = json!([{ "type": "LAUNCH", "launch": { "task_infos": [next] } }]);
+    stage.scheduler.accept(&offer, launch);
+    until_here("sleep\x001000.22124\0");
+    assert!(!runs("sleep\x001000.22123\0"), "nothing of it runs once another has the volume");
     until("the container is forgotten", || {
         let answer = stage.call("WAIT_NESTED_CONTAINER", "n", json!({}));
         if answer.status == 404 {
@@ -249,4 +278,53 @@ fn everything_inside_a_task_is_gone_when_its_end_is_told() {
             Err(answer.text())
         }
     });
+}
+
+#[test]
+fn exec_runs_in_the_task_with_its_volume_and_tells_how_it_ended() {
+    let test = "exec_runs_in_the_task_with_its_volume_and_tells_how_it_ended";
+    let Some(stage) = Stage::set(test) else { return };
+    let told = |options: &[&str], words: &[&str], input: &[u8]| {
+        let output = stage.exec(options, words, input);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), text, err)
+    };
+    assert_eq!(told(&[], &["cat", "data/kept"], b""), (Some(0), "kept\n".into(), String::new()));
+    let (code, _, err) = told(&[], &["sh", "-c", "echo oops >&2; exit 3"], b"");
+    assert_eq!((code, err.as_str()), (Some(3), "oops\n"));
+    assert_eq!(told(&[], &["sh", "-c", "kill -KILL $$"], b"").0, Some(137));
+    let input = vec![b'x'; 3_000_000];
+    assert_eq!(told(&["-i"], &["wc", "-c"], &input).1.trim(), "3000000");
+    assert_eq!(told(&["-i"], &["true"], &input).0, Some(0), "what it does not read is no failure");
+    assert_eq!(told(&[], &["cat"], b"").1, "", "without -i there is nothing to read");
+    let (code, text, _) =
+        told(&["-it"], &["sh", "-c", "read line; tty; echo got $line"], b"word\n");
+    assert_eq!(code, Some(0));
+    assert!(text.contains("/dev/pts/") && text.contains("got word\r\n"), "{text}");
+    let (code, _, err) = told(&[], &["/no/such/program"], b"");
+    assert!(code == Some(1) && err.contains("/no/such/program"), "{code:?}: {err}");
+    let (code, _, _) = told(&["--framework", "nobody"], &["true"], b"");
+    assert_eq!(code, Some(3));
+}
+
+#[test]
+fn exec_has_the_size_of_its_terminal_and_gives_it_back_as_it_was() {
+    let test = "exec_has_the_size_of_its_terminal_and_gives_it_back_as_it_was";
+    let Some(stage) = Stage::set(test) else { return };
+    let master = stage.cluster.master.address().to_string();
+    let holdfast = binary().display().to_string();
+    let agent = stage.cluster.agents[0].address();
+    // `script` gives it a terminal.
+    let line = format!(
+        "stty rows 33 cols 99; before=$(stty -g); {holdfast} --master {master} task exec --agent-address {agent} -it t -- stty size; \
+         echo code $?; [ \"$before\" = \"$(stty -g)\" ] && echo as it was"
+    );
+    let output =
+        Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
+    let Ok(output) = output else { return left_out(test, "there is no `script` here") };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for word in ["33 99\r\n", "code 0\r\n", "as it was"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
 }

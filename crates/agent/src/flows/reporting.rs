@@ -4,7 +4,7 @@
 //! claim because its disk is away, and never sends a report that does not name a launch which may yet
 //! be done.
 
-use holdfast_model::{OperationState, Reason, Report, TaskRecord, TaskState, ToMaster};
+use holdfast_model::{OperationState, Reason, Report, TaskRecord, TaskState, Term, ToMaster};
 
 use super::launching::drop_launches;
 use crate::bookkeeping::faults::{disk_reports, Findings};
@@ -82,6 +82,10 @@ fn introduction(step: &Step<'_>, disks: &Disks, orders_seen: u64) -> Report {
         version: step.config().version.clone(),
         claims_generation: identity.claims_generation,
         history: step.history(),
-        term: identity.term,
+        // One that ignores terms does not tell its own either, as agents before this message did not.
+        term: match step.config().is_planted("agent-ignores-terms") {
+            true => Term(0),
+            false => identity.term,
+        },
     }
 }

@@ -88,7 +88,7 @@ fn wrong_calls_name_their_field() {
     );
     assert_eq!(
         operator(r#"{"type":"START_MAINTENANCE"}"#),
-        Err(Refusal::NotServed("START_MAINTENANCE is not served yet by this master".to_owned()))
+        invalid("start_maintenance: is missing; a message of type START_MAINTENANCE needs it")
     );
     let backwards = r#"{"type":"DRAIN_AGENT","drain_agent":{"agent_id":{"value":"S0"},"max_grace_period":{"seconds":-1}}}"#;
     let why = "drain_agent.max_grace_period: must not be less than nothing";
@@ -281,7 +281,7 @@ fn an_orphan_or_a_directory_is_adopted_and_what_is_said_of_it_is_read() {
 
 #[test]
 fn an_unknown_name_lists_the_known_ones() {
-    let why = "there is no `/holdfast/v1/moon`; there are agents, gone-agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, trash, explain, outlook, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, mark-agent-gone, deactivate-agent, reactivate-agent, drain-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan";
+    let why = "there is no `/holdfast/v1/moon`; there are agents, gone-agents, disks, disk-moves, claims, ended-claims, claims-at, frameworks, tasks, offers, roles, quotas, machines, trash, explain, outlook, kill, apply, end-claim, give-up, undelete, purge, add-disk, remove-disk, adopt-disk, cancel-move, adopt-volume, remove-orphan, recover-agent, mark-agent-gone, deactivate-agent, reactivate-agent, drain-agent, plan, undelete-plan, adopt-volume-plan, remove-orphan-plan, recover-plan";
     assert_eq!(native(false, "moon", &[]), Err(Refusal::NotFound(why.to_owned())));
 }
 

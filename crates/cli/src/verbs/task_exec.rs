@@ -37,6 +37,9 @@ pub struct TaskExecArgs {
     /// Whose, when two frameworks have such a task.
     #[arg(long)]
     pub framework: Option<String>,
+    /// HOST:PORT at which the task's agent is reached from here, when its name is not known here.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub agent_address: Option<String>,
     /// The task's id, the beginning of it, or its name; of several with a name the one that lives.
     pub task: String,
     /// The command and its arguments.
@@ -50,7 +53,8 @@ pub struct TaskExecArgs {
 /// When there is no such task, it does not run, or the command cannot be started.
 pub async fn run(context: &Context, args: &TaskExecArgs) -> anyhow::Result<i32> {
     let tasks = of_framework(context, args.framework.as_deref()).await?;
-    let place = Place::of(context, choose(&tasks, &args.task)?).await?;
+    let task = choose(&tasks, &args.task)?;
+    let place = Place::of(context, task, args.agent_address.clone()).await?;
     let container = place.inside(uuid::Uuid::new_v4().to_string());
     let call = launch(&container, args, args.tty.then(window_size).flatten());
     let mut output = place.client.container_output(&place.address, &call).await?;
@@ -60,8 +64,7 @@ pub async fn run(context: &Context, args: &TaskExecArgs) -> anyhow::Result<i32> 
         false => None,
     };
     let (typed, input) = mpsc::channel(16);
-    let input = (args.tty || args.interactive)
-        .then(|| place.client.container_input(&place.address, container.clone(), input));
+    let input = place.client.container_input(&place.address, container.clone(), input);
     let typed = Typed::begin(typed, args.interactive, args.tty)?;
     let stopped = tokio::select! {
         shown = show(context, &mut output) => { shown?; None }
@@ -106,18 +109,29 @@ impl Place {
     ///
     /// # Errors
     /// When the task does not run, or its agent does not answer.
-    pub async fn of(context: &Context, task: &TaskRow) -> Result<Place, Failure> {
+    pub async fn of(
+        context: &Context,
+        task: &TaskRow,
+        address: Option<String>,
+    ) -> Result<Place, Failure> {
         if task.ended {
             let cause = format!("task `{}` has ended ({})", task.id, task.state.name());
             return Err(Failure::new(EXIT_CONFLICT, cause, "see `holdfast task list`"));
         }
-        let Some(address) = task.agent_address.clone() else {
+        let Some(address) = address.or_else(|| task.agent_address.clone()) else {
             let cause = format!("nobody knows where agent {} of task `{}` is", task.agent, task.id);
             return Err(Failure::new(EXIT_CONFLICT, cause, "see `holdfast agent list`"));
         };
         let client = context.master.client().clone();
         let call = Call { r#type: Some(Type::GetContainers.into()), ..Call::default() };
-        let answer = client.agent_operator(&address, &call).await?;
+        let answer = client.agent_operator(&address, &call).await.map_err(|error| match error {
+            ClientError::Unreachable { .. } | ClientError::TimedOut { .. } => Failure::new(
+                EXIT_ERROR,
+                format!("the agent of task `{}` does not answer: {error}", task.id),
+                "see `holdfast agent list`; if it runs, and only its name is not known here, say where it is reached: --agent-address HOST:PORT",
+            ),
+            other => other.into(),
+        })?;
         let all = answer.and_then(|it| it.get_containers).unwrap_or_default().containers;
         let is_its = |it: &response::get_containers::Container| {
             it.executor_id.as_ref().is_some_and(|it| it.value == task.executor.as_str())
@@ -221,15 +235,12 @@ async fn show(context: &Context, output: &mut EventStream<ProcessIo>) -> anyhow:
 /// Passes on what is typed for as long as anybody takes it. What the command does not take is its own affair: its end is told by its
 /// output.
 async fn pass_on<E>(
-    input: Option<impl std::future::Future<Output = Result<(), E>>>,
+    input: impl std::future::Future<Output = Result<(), E>>,
 ) -> std::convert::Infallible
 where
     E: std::fmt::Display,
 {
-    if let Some(Err(error)) = match input {
-        Some(input) => Some(input.await),
-        None => None,
-    } {
+    if let Err(error) = input.await {
         tracing::debug!("the command takes no more input: {error}");
     }
     std::future::pending().await
@@ -283,6 +294,7 @@ mod tests {
             interactive: false,
             tty: false,
             framework: None,
+            agent_address: None,
             task: "t".to_owned(),
             command: words.clone(),
         };

@@ -21,7 +21,8 @@ const END_OF_TRANSMISSION: u8 = 4;
 pub struct Typed(mpsc::Sender<ProcessIo>);
 
 impl Typed {
-    /// Begins to read, if anything is to be read.
+    /// Begins to read, if anything is to be read. Where nothing is, and no terminal either, the command hears at once that there is nothing:
+    /// it would wait for ever.
     ///
     /// # Errors
     /// When the machine has no thread left.
@@ -30,11 +31,13 @@ impl Typed {
         reads: bool,
         has_terminal: bool,
     ) -> std::io::Result<Typed> {
-        if reads {
+        if reads || !has_terminal {
             let sender = sender.clone();
-            std::thread::Builder::new()
-                .name("input".to_owned())
-                .spawn(move || read(std::io::stdin(), &sender, has_terminal))?;
+            let pass = move || match reads {
+                true => read(std::io::stdin(), &sender, has_terminal),
+                false => read(std::io::empty(), &sender, has_terminal),
+            };
+            std::thread::Builder::new().name("input".to_owned()).spawn(pass)?;
         }
         Ok(Typed(sender))
     }

@@ -69,6 +69,10 @@ fn whole(page: &str) -> Value {
         "offers" => json!({
             "id": "o", "framework": "f", "role": "*", "agent": "a", "resources": "", "made_ms": 0,
         }),
+        "machines" => json!({
+            "agents": [], "answers": [], "claims": 0, "duration_ns": null, "hostname": "h", "ip": "",
+            "machine": "h", "mode": "draining", "start_ns": 0, "tasks": 0,
+        }),
         "quotas" => json!({ "role": "r", "guarantees": "", "limits": "", "has": "" }),
         "roles" => {
             json!({ "role": "*", "weight": 1.0, "share": 0.0, "reserved": "", "frameworks": 0 })

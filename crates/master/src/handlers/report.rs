@@ -30,11 +30,12 @@ const NUMBER_MAX: u64 = 1 << 53;
 
 /// A report came: the first message of a link, or the answer to a resync.
 pub(crate) fn reported(step: &mut Step, belief: &mut Belief, link: LinkId, report: Report) {
+    let is_outranked = is_outranked(step, belief, &report);
     recover::learn(step, belief, &report);
     if let Some(disbelief) = why_not_believe(step, belief, link, &report) {
         return refuse_agent(step, belief, link, &report, disbelief);
     }
-    if is_outranked(step, belief, &report) {
+    if is_outranked {
         return outranked(step, belief, link, &report);
     }
     let id = match agent_of(step, &report) {

@@ -467,6 +467,7 @@ fn kinds() -> Vec<(bool, &'static str, u8)> {
         (false, "recoveries", version::<ledger::Recovery>()),
         (false, "deaths", version::<ledger::DeathCertificate>()),
         (false, "deactivations", version::<ledger::Deactivation>()),
+        (false, "maintenance", version::<ledger::MaintenanceSchedule>()),
     ]
 }
 

@@ -125,7 +125,7 @@ fn everything_in_a_container_ends_before_it_has_ended() {
         stage.launcher().start(&inner).unwrap();
         let deeper = inside(stage, &inner, "exec sleep 1000.88124", false);
         stage.launcher().start(&deeper).unwrap();
-        assert!(carries("sleep\x001000.88124\0"));
+        until("both run", || carries("sleep\x001000.88123\0") && carries("sleep\x001000.88124\0"));
         stage.launcher().destroy(&outer.id).unwrap();
         assert!(!carries("sleep\x001000.88123\0") && !carries("sleep\x001000.88124\0"));
         for id in [&inner.id, &deeper.id] {

@@ -14,8 +14,8 @@ pub use containers::{containers, statistics, ContainerEntry};
 pub use frameworks::{PageExecutor, PageFramework};
 use holdfast_proto::mesos::v1;
 pub use operator::{
-    all_containers, executors, flags, frameworks, machine, operations, state, tasks, NestedRun,
-    Surroundings,
+    all_containers, executors, flags, frameworks, machine, operations, place_statuses, state,
+    tasks, NestedRun, Surroundings,
 };
 pub use page::{page, AgentPage};
 

@@ -21,7 +21,7 @@ pub use native::{NativeRead, NativeRequest};
 pub use nested::{nested_input, NestedLaunch, NestedRequest, NestedStream, WindowRows};
 pub use operator::{OperatorRead, OperatorRequest};
 pub use page::{Page, PageRequest};
-pub use scheduler::{check_update, scheduler_call, subscription, FrameworkCommand};
+pub use scheduler::{check_update, scheduler_call, subscription, FrameworkCommand, NotSubscribed};
 
 use crate::{authorize, Action, Denied, Object, Refusal};
 

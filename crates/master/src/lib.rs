@@ -193,6 +193,7 @@ fn dispatch(step: &mut Step, belief: &mut Belief, input: Input) {
         Input::FromOperator(request, caller, call) => {
             operator_asks(step, belief, (request, caller.principal()), call)
         }
+        Input::Settle(request) => step.out.send(Effect::Answer(request, Ok(()))),
         Input::Tick => tick(step, belief),
     }
 }
@@ -201,7 +202,7 @@ fn not_leading(outbox: &mut Outbox, input: Input) {
     match input {
         Input::FromAgent(link, _) => outbox.send(Effect::CloseAgent(link)),
         Input::FromFramework(link, ..) => outbox.send(Effect::CloseFramework(link)),
-        Input::FromOperator(request, ..) => {
+        Input::FromOperator(request, ..) | Input::Settle(request) => {
             outbox.send(Effect::Answer(request, Err(Refusal::NotLeading)))
         }
         _ => {}

@@ -48,6 +48,8 @@ pub enum Input {
     FrameworkLost(LinkId),
     /// An operator asks.
     FromOperator(RequestId, CallerIdentity, OperatorCall),
+    /// Somebody waits until all that was said before is decided on, and durable. It is answered as what an operator asks.
+    Settle(RequestId),
     /// Time has passed; see [`crate::Master::next_deadline`].
     Tick,
 }

@@ -229,12 +229,17 @@ pub struct MasterLedger {
 impl MasterLedger {
     /// What is to be written down when it is found that this ledger is an older copy, of which leaders up to that term have written more: see
     /// [`Cluster::after_loss`]. Which operations were settled since it was made is for the agents to say; those that they do not name are not
-    /// called dropped.
-    pub fn after_loss(&self, term: Term, now: Instant) -> Vec<MasterChange> {
+    /// called dropped, and those of agents that have said already what is pending with them stay.
+    pub fn after_loss(
+        &self,
+        term: Term,
+        now: Instant,
+        has_said: impl Fn(&AgentId) -> bool,
+    ) -> Vec<MasterChange> {
         let cluster =
             self.cluster.clone().map(|it| MasterChange::Cluster(it.after_loss(term, now)));
-        let pending = self.pending.keys().map(|it| MasterChange::Settled(*it));
-        cluster.into_iter().chain(pending).collect()
+        let doubtful = self.pending.iter().filter(|(_, it)| !has_said(&it.agent));
+        cluster.into_iter().chain(doubtful.map(|(uuid, _)| MasterChange::Settled(*uuid))).collect()
     }
 
     /// Folds one change in.

@@ -112,11 +112,12 @@ const ENGINES: &[Step] = &[
         name: "tools",
         about: "tests that use strace, protoc and ZooKeeper",
         run: |run| {
+            // Of the whole workspace, as all that was built before: of single packages cargo would build all with other features.
             let all = [
-                "test --package holdfast-tests --test syncs",
-                "test --package holdfast-proto --test spoken protoc",
-                "test --package holdfast-tests --test docs operating_runs",
-                "test --package holdfast-quorum --lib on_an_ensemble -- --ignored --test-threads 2",
+                "test --workspace --test syncs",
+                "test --workspace --test spoken protoc",
+                "test --workspace --test docs operating_runs",
+                "test --workspace --lib on_an_ensemble -- --ignored --test-threads 2",
             ];
             let mut outcome = Outcome::Passed { remarks: Vec::new() };
             for words in all {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use holdfast_model::convert::{self, framework, operation, operation_status, resource, Format};
 use holdfast_model::{
-    AgentId, ContainerId, ExecutorRecord, FrameworkId, OperationRecord, OperationStatus, Resources,
-    TaskRecord,
+    AgentId, ContainerId, ExecutorId, ExecutorRecord, FrameworkId, OperationRecord,
+    OperationStatus, Resources, TaskRecord,
 };
 use holdfast_proto::binary;
 use holdfast_proto::mesos::v1::{self, agent::response as api};
@@ -218,6 +218,30 @@ fn container_status(
         network_infos: vec![network],
         executor_pid,
         ..Default::default()
+    }
+}
+
+/// Adds to the statuses in a call of an executor where it runs: which container, and at which address, unless it says that itself.
+pub fn place_statuses(view: &AgentView, facts: &AgentFacts, call: &mut v1::executor::Call) {
+    let updates = call.update.iter_mut().map(|it| &mut it.status);
+    let repeated = call.subscribe.iter_mut().flat_map(|it| &mut it.unacknowledged_updates);
+    let mut statuses: Vec<_> = updates.chain(repeated.map(|it| &mut it.status)).collect();
+    if statuses.is_empty() {
+        return;
+    }
+    // A name that cannot be one is refused when the call is read.
+    let framework = FrameworkId::parse(&call.framework_id.value).ok();
+    let executor = ExecutorId::parse(&call.executor_id.value).ok();
+    let Some(key) = framework.zip(executor) else { return };
+    let Some(record) = view.ledger().executors.get(&key) else { return };
+    for status in &mut statuses {
+        let id = v1::ContainerId { value: record.container.to_string(), parent: None };
+        let ours = container_status(facts, id, None);
+        let said = status.container_status.get_or_insert_with(Default::default);
+        said.container_id = said.container_id.take().or(ours.container_id);
+        if said.network_infos.is_empty() {
+            said.network_infos = ours.network_infos;
+        }
     }
 }
 

@@ -301,7 +301,8 @@ fn calls_of_schedulers_carry_who_speaks() {
     assert_eq!((command.call.framework.as_ref(), command.caller), (None, ops()));
     let unknown =
         holdfast_proto::mesos::v1::scheduler::Call { r#type: Some(4711), ..Default::default() };
-    assert!(matches!(subscription(&ops(), unknown), Err(Refusal::NotServed(_))));
+    let refused = subscription(&ops(), unknown);
+    assert!(matches!(refused, Err(NotSubscribed::Refused(Refusal::NotServed(_)))));
 }
 
 #[test]

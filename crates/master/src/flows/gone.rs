@@ -15,7 +15,7 @@ use super::bookkeeping::forget_holdings;
 use super::ended::end_claims;
 use super::inverse_offers::rescind_inverse_of;
 use super::offers::rescind_all_of;
-use super::tasks::{keys_of_agent, retire};
+use super::tasks::{end_for_agent, keys_of_agent};
 use super::telling::tell;
 use crate::parts::operations::dropped_status;
 use crate::{Belief, Effect, Refusal, Step};
@@ -108,17 +108,11 @@ fn write(step: &mut Step, id: &AgentId, death: DeathCertificate) {
 }
 
 fn task_gone(step: &mut Step, belief: &mut Belief, id: &AgentId, key: &TaskKey) {
-    let is_over = belief.tasks.get(key).expect("it was just listed").state.is_terminal();
-    if !is_over && !step.is_removed(&key.0) {
-        let why = "an operator has said that its agent will not come back; what it had claimed there is given up";
-        let status = TaskStatus::new(key.1.clone(), TaskState::GoneByOperator, step.now)
-            .at_agent(id)
-            .because(StatusSource::Master, Reason::AgentRemovedByOperator, why);
-        belief.tasks.set_state(key, TaskState::GoneByOperator);
-        belief.tasks.set_latest(key, status.clone());
-        tell(step, &belief.frameworks, &key.0, Event::Update(status));
-    }
-    retire(&mut belief.agents, &mut belief.tasks, key);
+    let why = "an operator has said that its agent will not come back; what it had claimed there is given up";
+    let status = TaskStatus::new(key.1.clone(), TaskState::GoneByOperator, step.now)
+        .at_agent(id)
+        .because(StatusSource::Master, Reason::AgentRemovedByOperator, why);
+    end_for_agent(step, belief, key, status);
 }
 
 /// What the agent has not settled it never will. Frameworks are told until they acknowledge it.

@@ -2,15 +2,12 @@
 //!
 //! Relies on the schedule in the ledger, so a new leader refuses the agents of a machine that is down as the former one did.
 
-use holdfast_model::{
-    AgentId, Event, Machine, MasterLedger, Reason, StatusSource, TaskKey, TaskState, TaskStatus,
-};
+use holdfast_model::{AgentId, Machine, MasterLedger, Reason, StatusSource, TaskState, TaskStatus};
 
 use super::agents::{agent_lost, agent_unreachable};
 use super::bookkeeping::forget_holdings;
 use super::gone::send_away;
-use super::tasks::{keys_of_agent, retire};
-use super::telling::tell;
+use super::tasks::{end_for_agent, keys_of_agent};
 use crate::parts::agents::AgentHealth;
 use crate::{Belief, Step};
 
@@ -30,7 +27,14 @@ pub(crate) fn agent_down(step: &mut Step, belief: &mut Belief, id: &AgentId, why
         send_away(step, link, id, why);
         forget_holdings(belief, id);
         for key in keys_of_agent(&belief.tasks, id) {
-            task_down(step, belief, id, &key);
+            if belief.tasks.get(&key).is_some_and(|it| it.state.is_terminal()) {
+                continue; // Its framework has yet to acknowledge how it ended.
+            }
+            let why = "its machine is down for maintenance; what is claimed there is kept";
+            let status = TaskStatus::new(key.1.clone(), TaskState::Gone, step.now)
+                .at_agent(id)
+                .because(StatusSource::Master, Reason::AgentRemoved, why);
+            end_for_agent(step, belief, &key, status);
         }
         belief.tasks.take_kills(id); // They are ended with all else.
     }
@@ -39,20 +43,4 @@ pub(crate) fn agent_down(step: &mut Step, belief: &mut Belief, id: &AgentId, why
         belief.agents.at_mut(id).set_health(AgentHealth::Fenced(why.to_owned()));
     }
     belief.allocator.touch(id);
-}
-
-fn task_down(step: &mut Step, belief: &mut Belief, id: &AgentId, key: &TaskKey) {
-    if belief.tasks.get(key).expect("it was just listed").state.is_terminal() {
-        return; // Its framework has yet to acknowledge how it ended.
-    }
-    if !step.is_removed(&key.0) {
-        let why = "its machine is down for maintenance; what is claimed there is kept";
-        let status = TaskStatus::new(key.1.clone(), TaskState::Gone, step.now)
-            .at_agent(id)
-            .because(StatusSource::Master, Reason::AgentRemoved, why);
-        belief.tasks.set_state(key, TaskState::Gone);
-        belief.tasks.set_latest(key, status.clone());
-        tell(step, &belief.frameworks, &key.0, Event::Update(status));
-    }
-    retire(&mut belief.agents, &mut belief.tasks, key);
 }

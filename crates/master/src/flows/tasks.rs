@@ -39,6 +39,23 @@ pub(crate) fn retire(agents: &mut Agents, tasks: &mut Tasks, key: &TaskKey) {
     agents.forget_task(&agent, key);
 }
 
+/// Ends a task whose agent cannot tell how it ended any more: its framework hears it from here, unless it ended before, and the task is
+/// forgotten except for people.
+pub(crate) fn end_for_agent(
+    step: &mut Step,
+    belief: &mut Belief,
+    key: &TaskKey,
+    status: TaskStatus,
+) {
+    let is_over = belief.tasks.get(key).expect("it was just listed").state.is_terminal();
+    if !is_over && !step.is_removed(&key.0) {
+        belief.tasks.set_state(key, status.state);
+        belief.tasks.set_latest(key, status.clone());
+        tell(step, &belief.frameworks, &key.0, Event::Update(status));
+    }
+    retire(&mut belief.agents, &mut belief.tasks, key);
+}
+
 /// Orders a task that is known to be killed, now or when its agent is back.
 pub(crate) fn order_kill(
     step: &mut Step,

@@ -82,7 +82,8 @@ fn outranked(step: &mut Step, belief: &mut Belief, link: LinkId, report: &Report
         "{} has obeyed term {}, and this master leads in term {}: its ledger is an older copy, or it was deposed; it leads anew in a greater term, or not at all",
         report.machine.hostname, report.term.0, step.out.term_led().0
     ));
-    let changes = step.out.ledger().after_loss(report.term, step.now);
+    let has_said = |id: &AgentId| belief.agents.get(id).is_some_and(|it| it.heard());
+    let changes = step.out.ledger().after_loss(report.term, step.now, has_said);
     step.out.commit(changes);
     agent_lost(step, belief, link);
     step.out.send(Effect::Outranked(report.term));

@@ -3,6 +3,8 @@
 //! Relies on the agent's description as received for attributes, domain and address. Never shows allocations or stacks of
 //! reservations to frameworks that do not know them (A52, A59). The claims behind an offer have no place in this API and are left out.
 
+use std::net::IpAddr;
+
 use holdfast_proto::mesos::v1;
 
 use super::field::{
@@ -24,7 +26,7 @@ pub fn to_proto(offer: &Offer, format: Format) -> v1::Offer {
     let role = offer.role.as_str().to_owned();
     let address = v1::Address {
         hostname: Some(offer.hostname.clone()),
-        ip: None,
+        ip: offer.hostname.parse::<IpAddr>().ok().map(|it| it.to_string()),
         port: machine.port.unwrap_or(i32::from(AGENT_PORT)),
     };
     v1::Offer {

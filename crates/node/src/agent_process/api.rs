@@ -90,6 +90,12 @@ impl AgentServer {
         self.views.read(render).await.map_err(|error| error.refusal("agent"))
     }
 
+    /// A call of an executor, whose statuses say where it runs.
+    fn placed(&self, mut call: ExecutorCall) -> ExecutorCall {
+        pages::place_statuses(&self.views.latest(), &self.facts, &mut call);
+        call
+    }
+
     /// The link that an executor is subscribed on.
     fn session_of(&self, executor: &ExecutorKey) -> Option<LinkId> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(executor).copied()
@@ -226,6 +232,7 @@ impl AgentApi for AgentServer {
         call: ExecutorCall,
         outbox: Outbox<ExecutorEvent>,
     ) -> Result<(), Refusal> {
+        let call = self.placed(call);
         let request = executor_request(&identity(&head.caller), call).map_err(http)?;
         let key = request.executor.clone();
         if !self.read(move |view| view.ledger().executors.contains_key(&key)).await? {
@@ -254,6 +261,7 @@ impl AgentApi for AgentServer {
             }
             _ => None,
         };
+        let call = self.placed(call);
         let request = executor_request(&identity(caller), call);
         if let Some((valid, invalid)) = names {
             self.counts.add(if request.is_ok() { valid } else { invalid });

@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use holdfast_api::requests::{
-    check_update, scheduler_call, subscription, FrameworkCommand, MasterCommand,
+    check_update, scheduler_call, subscription, FrameworkCommand, MasterCommand, NotSubscribed,
 };
 use holdfast_api::v1::MasterFacts;
 use holdfast_api::{authorize, Action, MasterView, Object};
 use holdfast_master::{Input, RequestId};
 use holdfast_model::convert::link::{self, Received};
-use holdfast_model::{Call, FrameworkId, LinkId};
+use holdfast_model::{Call, FrameworkId, FrameworkInfo, LinkId};
 use holdfast_proto::holdfast::v1::{FromAgent, ToAgent};
 use holdfast_proto::mesos::v1::master::Event as MasterEvent;
-use holdfast_proto::mesos::v1::scheduler::{Call as SchedulerCall, Event as SchedulerEvent};
+use holdfast_proto::mesos::v1::scheduler::{event, Call as SchedulerCall, Event as SchedulerEvent};
 use holdfast_wire::{Caller, LinkHead, Outbox, Refusal};
 use uuid::Uuid;
 
@@ -92,16 +92,18 @@ impl LeaderApi {
         match (self.sessions.link_of(framework), self.frameworks.of(stream)) {
             (Some(session), Some(link)) if session == link => Ok(()),
             (Some(_), _) => Err(Refusal::bad_request(
-                "the Mesos-Stream-Id is not that of this framework's subscription; subscribe again",
+                "the Mesos-Stream-Id is not the stream ID of this framework's subscription; subscribe again",
             )),
             (None, _) => {
                 let id = framework.clone();
                 let known = self.read(move |view| view.frameworks().contains_key(&id)).await?;
                 Err(match known {
                     true => Refusal::forbidden(format!(
-                        "framework {framework} is not subscribed; subscribe again"
+                        "Framework is not subscribed: {framework}; subscribe again"
                     )),
-                    false => Refusal::bad_request(format!("there is no framework {framework}")),
+                    false => Refusal::bad_request(format!(
+                        "Framework cannot be found: {framework}; subscribe first"
+                    )),
                 })
             }
         }
@@ -117,7 +119,14 @@ impl LeaderApi {
         outbox: Outbox<SchedulerEvent>,
     ) -> Result<(), Refusal> {
         counted::called(&self.counts, &call);
-        let command = subscription(&identity(&head.caller), call).map_err(http)?;
+        let command = match subscription(&identity(&head.caller), call) {
+            Ok(command) => command,
+            Err(NotSubscribed::Refused(refusal)) => return Err(http(refusal)),
+            Err(NotSubscribed::Told(why)) => {
+                let _ = outbox.send(error_event(why)); // Whoever is gone need not be told.
+                return Ok(());
+            }
+        };
         let link = self.frameworks.open(head.stream_id, outbox);
         self.inbox.tell(Input::FromFramework(link, command.caller, command.call)).await;
         Ok(())
@@ -135,8 +144,34 @@ impl LeaderApi {
         let taken = self.check_call(stream_id, caller, call).await;
         counted::taken(&self.counts, kind, taken.is_ok());
         let (link, command) = taken?;
+        let update = match &command.call.call {
+            Call::UpdateFramework { info, .. } => Some(info.clone()),
+            _ => None,
+        };
         self.inbox.tell(Input::FromFramework(link, command.caller, command.call)).await;
-        Ok(())
+        match update {
+            Some(info) => self.described(*info).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until a new description has been decided on, and says whether it was taken (D13).
+    async fn described(&self, info: FrameworkInfo) -> Result<(), Refusal> {
+        let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
+        let settled = self.waiting.insert(request);
+        self.inbox.tell(Input::Settle(request)).await;
+        let over = || Refusal::unavailable("the master stops; subscribe at the next one");
+        settled.await.map_err(|_| over())?.map_err(|it| http(it.into()))?;
+        let is_taken = self.read(move |view| {
+            let id = info.id.as_ref()?;
+            view.ledger().frameworks.get(id).map(|it| !it.removed && it.info == info)
+        });
+        match is_taken.await? {
+            Some(true) => Ok(()),
+            _ => Err(Refusal::conflict(
+                "update_framework: the framework was changed or removed meanwhile; see how it is now, and ask again",
+            )),
+        }
     }
 
     /// A call that its framework may make now, and the link that it belongs to.
@@ -208,5 +243,14 @@ impl LeaderApi {
         if let Some(link) = self.agents.over(stream_id) {
             self.inbox.tell(Input::AgentLost(link)).await;
         }
+    }
+}
+
+/// The last event of a stream: why there is no subscription.
+fn error_event(message: String) -> SchedulerEvent {
+    SchedulerEvent {
+        r#type: Some(event::Type::Error as i32),
+        error: Some(event::Error { message }),
+        ..Default::default()
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn step(all: &mut Run) -> Result<Outcome> {
             });
         }
     };
-    if !run(&mut cargo(&["build", "--quiet", "--package", "holdfast"]))? {
+    if !run(&mut cargo(&["build", "--quiet", "--workspace", "--bins", "--tests"]))? {
         return Ok(Outcome::Failed("the holdfast binary does not build; see above".to_owned()));
     }
     let mut failures = Vec::new();

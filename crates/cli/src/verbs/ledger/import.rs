@@ -70,7 +70,7 @@ fn note_loss(place: &Path) -> anyhow::Result<usize> {
     let records = store.records().map(|it| (it.tree, it.key, it.value));
     let known = ledger::master::fold(records).context("the master's ledger cannot be read")?;
     let (term, pending) = (store.term(), known.pending.len());
-    let changes = known.after_loss(Term(term), Instant(now_ms()));
+    let changes = known.after_loss(Term(term), Instant(now_ms()), |_| false);
     for batch in batches(std::iter::once(changes.iter().map(ledger::master::encode))) {
         store.commit(term, &batch)?;
     }

@@ -17,7 +17,7 @@ use crate::convert::field::{
 use crate::convert::framework;
 use crate::convert::limits::{check_size, DESCRIPTION_BYTES_MAX};
 use crate::framework::FrameworkInfo;
-use crate::id::{check_id, FrameworkId, OfferId, StatusUuid};
+use crate::id::{check_id, AgentId, FrameworkId, OfferId, StatusUuid};
 use crate::message::{Call, Filters, FrameworkCall};
 use crate::role::Role;
 use crate::validate::Invalid;
@@ -72,18 +72,26 @@ pub fn call_from_proto(wire: Wire) -> Result<FrameworkCall, CallError> {
     };
     if let Call::Subscribe { info, .. } | Call::UpdateFramework { info, .. } = &call {
         if info.id != framework {
-            let why = "must be the same as in `framework_info.id`, or both must be absent";
+            let why = "differs from `framework_info.id`; set both to the same id, or neither";
             return Err(Invalid::new("framework_id", why).into());
         }
     }
     Ok(FrameworkCall { framework, call })
 }
 
+/// The agent that a call names beside a task. Schedulers that do not know it leave it out, or send it empty.
+fn asked_agent(id: Option<v1::AgentId>) -> Result<Option<AgentId>, Invalid> {
+    some_agent(id.filter(|it| !it.value.is_empty()))
+}
+
 /// Calls that consist of names.
 fn simple(kind: Type, wire: Wire) -> Result<Call, Invalid> {
     Ok(match kind {
         Type::Teardown => Call::Teardown,
-        Type::Request => Call::Request,
+        Type::Request => {
+            part("REQUEST", "request", wire.request)?;
+            Call::Request
+        }
         Type::AcceptInverseOffers => {
             let field = "accept_inverse_offers";
             let it = part("ACCEPT_INVERSE_OFFERS", field, wire.accept_inverse_offers)?;
@@ -110,7 +118,7 @@ fn simple(kind: Type, wire: Wire) -> Result<Call, Invalid> {
             let task = task_id(&it.task_id).under("kill")?;
             Call::Kill {
                 task,
-                agent: some_agent(it.agent_id).under("kill")?,
+                agent: asked_agent(it.agent_id).under("kill")?,
                 grace_ms: grace_ms(it.kill_policy).under("kill")?,
             }
         }
@@ -159,7 +167,7 @@ fn feedback(kind: Type, wire: Wire) -> Result<Call, Invalid> {
         Type::Reconcile => {
             let tasks = part("RECONCILE", "reconcile", wire.reconcile)?.tasks;
             let read = |it: v1::scheduler::call::reconcile::Task| {
-                Ok((task_id(&it.task_id)?, some_agent(it.agent_id)?))
+                Ok((task_id(&it.task_id)?, asked_agent(it.agent_id)?))
             };
             Ok(Call::Reconcile(each("reconcile.tasks", tasks, read)?))
         }
@@ -168,7 +176,7 @@ fn feedback(kind: Type, wire: Wire) -> Result<Call, Invalid> {
                 part("RECONCILE_OPERATIONS", "reconcile_operations", wire.reconcile_operations)?
                     .operations;
             let read = |it: v1::scheduler::call::reconcile_operations::Operation| {
-                Ok((operation_name(it.operation_id)?, some_agent(it.agent_id)?))
+                Ok((operation_name(it.operation_id)?, asked_agent(it.agent_id)?))
             };
             Ok(Call::ReconcileOperations(each("reconcile_operations.operations", list, read)?))
         }

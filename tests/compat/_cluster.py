@@ -74,18 +74,19 @@ class Daemon:
 
 
 class Cluster:
-    """A master and one agent."""
+    """A master and one agent, which may be given further arguments."""
 
-    def __init__(self):
+    def __init__(self, master_arguments=(), agent_arguments=()):
         self.scratch = SCRATCH
         self.agent_dir = os.path.join(SCRATCH, "agent")
-        self.master = Daemon("master", "master", "--dir", os.path.join(SCRATCH, "master"))
+        self.master = Daemon("master", "master", "--dir", os.path.join(SCRATCH, "master"), *master_arguments)
         self.agent = None
         atexit.register(self.end)
         # Without this an end by signal would skip what was registered.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         self.master.start()
-        self.agent = Daemon("agent", "agent", "--dir", self.agent_dir, "--master", self.master.address, "--resources", RESOURCES)
+        where = ["--dir", self.agent_dir, "--master", self.master.address, "--resources", RESOURCES]
+        self.agent = Daemon("agent", "agent", *where, *agent_arguments)
         self.agent.start()
         self.wait_for_agent()
 

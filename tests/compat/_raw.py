@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import traceback
+from urllib.parse import urlencode
 
 JSON = "application/json"
 PROTOBUF = "application/x-protobuf"
@@ -116,7 +117,6 @@ def post(address, path, value, **headers):
 
 def form(address, path, **fields):
     """Posts a form."""
-    from urllib.parse import urlencode
     return ask(address, "POST", path, {"Content-Type": "application/x-www-form-urlencoded"}, urlencode(fields).encode())
 
 

@@ -693,7 +693,10 @@ def _(world):
 # Tasks.
 
 
-@check("I10 H42", "a command task starts, runs and finishes, and each status says who and where", differs="TASK_STARTING and TASK_RUNNING have no container_status")
+@check(
+    "I10 H42", "a command task starts, runs and finishes, and each status says who and where",
+    differs="TASK_RUNNING has no container_status",
+)
 def _(world):
     it = Scheduler(world.master, "runs")
     offer = it.offer()
@@ -837,7 +840,7 @@ def _(world):
     assert world.first.call("ACKNOWLEDGE", agent_id={"value": "no-agent"}, task_id={"value": "x"}, uuid=uuid).status == 202
 
 
-def refused_task(world, what, facts, word, make, reason="REASON_TASK_INVALID"):
+def refused_task(what, facts, word, make, reason="REASON_TASK_INVALID"):
     def body(world):
         it = Scheduler(world.master, "invalid")
         offer = it.offer()
@@ -852,51 +855,51 @@ def refused_task(world, what, facts, word, make, reason="REASON_TASK_INVALID"):
 
 
 PLAIN = [scalar("cpus", 0.1), scalar("mem", 32)]
-refused_task(None, "no resources", "B49", "resources", lambda world, offer: task(world.name("t"), offer["agent_id"], []))
-refused_task(None, "a name with a slash", "B48 A47", "task", lambda world, offer: dict(task("a/b", offer["agent_id"])))
-refused_task(None, "another agent", "B48", "agent", lambda world, offer: task(world.name("t"), {"value": "another"}))
-refused_task(None, "more than is offered", "B49", "", lambda world, offer: task(world.name("t"), offer["agent_id"], [scalar("cpus", 1000), scalar("mem", 32)]))
-refused_task(None, "neither command nor executor", "B48", "command", lambda world, offer: task(world.name("t"), offer["agent_id"], command=None))
+refused_task("no resources", "B49", "resources", lambda world, offer: task(world.name("t"), offer["agent_id"], []))
+refused_task("a name with a slash", "B48 A47", "task", lambda world, offer: dict(task("a/b", offer["agent_id"])))
+refused_task("another agent", "B48", "agent", lambda world, offer: task(world.name("t"), {"value": "another"}))
+refused_task("more than is offered", "B49", "", lambda world, offer: task(world.name("t"), offer["agent_id"], [scalar("cpus", 1000), scalar("mem", 32)]))
+refused_task("neither command nor executor", "B48", "command", lambda world, offer: task(world.name("t"), offer["agent_id"], command=None))
 refused_task(
-    None, "command and executor", "B48", "executor",
+    "command and executor", "B48", "executor",
     lambda world, offer: task(world.name("t"), offer["agent_id"], executor={"executor_id": {"value": "e"}, "command": {"value": "true"}}),
 )
 refused_task(
-    None, "a negative kill policy", "B48", "kill",
+    "a negative kill policy", "B48", "kill",
     lambda world, offer: task(world.name("t"), offer["agent_id"], kill_policy={"grace_period": {"nanoseconds": -1}}),
 )
 refused_task(
-    None, "a negative time to complete", "B48", "max_completion_time",
+    "a negative time to complete", "B48", "max_completion_time",
     lambda world, offer: task(world.name("t"), offer["agent_id"], max_completion_time={"nanoseconds": -1}),
 )
 refused_task(
-    None, "a health check without its part", "B48", "health",
+    "a health check without its part", "B48", "health",
     lambda world, offer: task(world.name("t"), offer["agent_id"], health_check={"type": "HTTP"}),
 )
 refused_task(
-    None, "a check without its part", "B48", "check",
+    "a check without its part", "B48", "check",
     lambda world, offer: task(world.name("t"), offer["agent_id"], check={"type": "COMMAND"}),
 )
 refused_task(
-    None, "a negative amount", "A3", "", lambda world, offer: task(world.name("t"), offer["agent_id"], [scalar("cpus", -1), scalar("mem", 32)]),
+    "a negative amount", "A3", "", lambda world, offer: task(world.name("t"), offer["agent_id"], [scalar("cpus", -1), scalar("mem", 32)]),
 )
 refused_task(
-    None, "a limit below its request", "B54", "limit",
+    "a limit below its request", "B54", "limit",
     lambda world, offer: task(world.name("t"), offer["agent_id"], limits={"mem": {"value": 1}}),
 )
 refused_task(
-    None, "a limit of disk", "B54", "limit",
+    "a limit of disk", "B54", "limit",
     lambda world, offer: task(world.name("t"), offer["agent_id"], limits={"disk": {"value": 1000}}),
 )
 refused_task(
-    None, "an executor of another framework", "B48", "framework",
+    "an executor of another framework", "B48", "framework",
     lambda world, offer: task(
         world.name("t"), offer["agent_id"], command=None,
         executor={"executor_id": {"value": "e"}, "framework_id": {"value": "other"}, "command": {"value": "true"}},
     ),
 )
 refused_task(
-    None, "a fraction of a gpu", "A6", "gpu",
+    "a fraction of a gpu", "A6", "gpu",
     lambda world, offer: task(world.name("t"), offer["agent_id"], PLAIN + [scalar("gpus", 0.5)]),
 )
 

@@ -506,7 +506,15 @@ impl Bed {
         Ok(())
     }
 
-    /// No volume is seen by two containers that run.
+    /// No volume that is not shared is seen by two containers that run.
+    fn assert_own(&self, claim: ClaimId, except: Option<ContainerId>) {
+        let claims = &self.durable.claims;
+        if !claims.get(&claim).is_some_and(|it| it.resource.identity.shared) {
+            self.assert_unused(claim, except);
+        }
+    }
+
+    /// Nothing that runs sees a volume.
     fn assert_unused(&self, claim: ClaimId, except: Option<ContainerId>) {
         let users =
             self.containers.iter().filter(|(id, it)| Some(**id) != except && it.exited.is_none());
@@ -523,7 +531,7 @@ impl Bed {
             return self.answers.push_back(Input::ContainerStarted(container, Ok(())));
         }
         for volume in &plan.volumes {
-            self.assert_unused(volume.label.claim, None);
+            self.assert_own(volume.label.claim, None);
             if !self.volumes.contains(&volume.label.claim) {
                 let why = "a volume's directory is missing".to_owned();
                 self.answers.push_back(Input::VolumeChecked(volume.label.claim, Err(why.clone())));
@@ -545,7 +553,7 @@ impl Bed {
     fn update_container(&mut self, plan: ContainerPlan) {
         let (container, mut shown) = (plan.container, Vec::new());
         for volume in &plan.volumes {
-            self.assert_unused(volume.label.claim, Some(container));
+            self.assert_own(volume.label.claim, Some(container));
             shown.push((volume.label.claim, self.show(container, volume)));
         }
         if let Some(contained) = self.containers.get_mut(&container) {

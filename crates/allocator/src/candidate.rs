@@ -17,7 +17,7 @@ use holdfast_model::{
 };
 
 use crate::filters::AgentFilters;
-use crate::input::{AgentView, AllocationInput, Holder};
+use crate::input::{AgentView, AllocationInput, Holder, Sharing};
 use crate::quota::{QuotaState, Stage, Taken};
 use crate::roster::Contender;
 
@@ -38,6 +38,8 @@ pub(crate) struct Slice<'a> {
     pub holders: Vec<&'a FrameworkId>,
     /// The first holder that has not declined it; nobody else is eligible while there is one.
     keeper: Option<&'a FrameworkId>,
+    /// Who has it beside, if it is shared and anybody has.
+    sharing: Option<&'a Sharing>,
 }
 
 impl<'a> Slice<'a> {
@@ -73,9 +75,16 @@ pub(crate) enum Ineligibility<'a> {
     Held(&'a FrameworkId),
     Lacks(&'static str),
     Reserved(&'a Role),
-    OverLimit { role: &'a Role, name: &'a str, limit: Scalar, has: Scalar },
+    OverLimit {
+        role: &'a Role,
+        name: &'a str,
+        limit: Scalar,
+        has: Scalar,
+    },
     KeptForGuarantees(&'a str),
     QuotaUnknown(&'a Role),
+    /// It is a shared volume that the framework is offered already, or nothing else is free.
+    HasShared,
     BelowMinimum(Fit),
     Filtered(Instant),
 }
@@ -132,7 +141,10 @@ impl<'a> Candidate<'a> {
                 .iter()
                 .copied()
                 .find(|framework| keeps(input, filters, framework, (identity, amount)));
-            Slice { identity, amount: Cow::Borrowed(amount), holders, keeper }
+            // What is shared is kept from nobody of its role; its maker only comes first.
+            let keeper = keeper.filter(|_| !identity.shared);
+            let sharing = view.sharing_of(identity);
+            Slice { identity, amount: Cow::Borrowed(amount), holders, keeper, sharing }
         };
         let slices: Vec<Slice<'a>> = view.free.entries().map(slice).collect();
         let (is_left, whole) = (vec![true; slices.len()], slices.len());
@@ -320,6 +332,9 @@ impl<'a> Candidate<'a> {
         contender: &Contender<'_>,
         usable: Fit,
     ) -> Result<Fit, Ineligibility<'a>> {
+        if self.is_only_shared(&usable) {
+            return Err(Ineligibility::HasShared);
+        }
         // A reservation or volume of the role is worth an offer however small: else its owner could
         // not even destroy it.
         if !usable.slices.iter().any(|at| self.slices[*at].is_claimed())
@@ -349,13 +364,22 @@ impl<'a> Candidate<'a> {
             usable.slices.iter().map(|at| &self.slices[*at]).filter(|slice| slice.is_held_by(id));
         let roles: BTreeSet<Role> = own.map(|slice| slice.identity.role()).collect();
         let beside = |slice: &Slice<'_>| {
-            slice.holders.is_empty()
+            (slice.holders.is_empty() || slice.identity.shared)
                 && slice.identity.is_reserved()
                 && roles.contains(&slice.identity.role())
         };
         let bundle = usable.only(|at| self.slices[at].is_held_by(id) || beside(&self.slices[at]));
+        if self.is_only_shared(&bundle) {
+            return None;
+        }
         (!roles.is_empty() && self.declined_until(input, contender, &bundle).is_none())
             .then_some(bundle)
+    }
+
+    /// Whether it is nothing but shared volumes that others have, which come with something to use them with. One that nobody has is
+    /// offered alone, too: else its owner could not even destroy it.
+    fn is_only_shared(&self, fit: &Fit) -> bool {
+        !fit.is_empty() && fit.slices.iter().all(|at| self.slices[*at].sharing.is_some())
     }
 
     /// Whether GPUs are left, which keep those off who do not know them.
@@ -452,6 +476,9 @@ fn slice_ineligibility<'a>(
         needs.into_iter().find(|((capability, _), needed)| *needed && !contender.can(*capability))
     {
         return Some(Ineligibility::Lacks(name));
+    }
+    if slice.sharing.is_some_and(|it| it.offered.contains(id)) {
+        return Some(Ineligibility::HasShared);
     }
     match slice.keeper {
         Some(keeper) if !slice.is_held_by(id) => Some(Ineligibility::Held(keeper)),

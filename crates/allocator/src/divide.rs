@@ -214,7 +214,7 @@ impl Division<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::{FrameworkView, Holder};
+    use crate::input::{FrameworkView, Holder, Sharing};
     use crate::policy::POLICIES;
     use crate::random_scenes::{a_role, a_scene};
     use crate::reasons::{why_not, why_not_after};
@@ -451,6 +451,47 @@ mod tests {
     }
 
     #[test]
+    fn k118_a_shared_volume_is_offered_to_one_at_a_time_and_to_nobody_twice() {
+        let mut shared = volume("s", 5, "r");
+        shared.identity.shared = true;
+        let home: Resources = [shared.clone()].into_iter().collect();
+        let capabilities = BTreeSet::from([Capability::SharedResources]);
+        let mut scene = Scene::default();
+        for n in [1, 2] {
+            let view = FrameworkView { capabilities: capabilities.clone(), ..framework(n, &["r"]) };
+            scene.framework(view);
+        }
+        let mut view = agent(1, &sum([home.clone(), cpus(1)]));
+        view.holders = hold(&home, 2);
+        scene.agent(view);
+        let sharing = |scene: &mut Scene, is_used: bool, offered: &[u8]| {
+            let offered: BTreeSet<FrameworkId> =
+                offered.iter().map(|it| framework_id(*it)).collect();
+            scene.each_agent(|it| {
+                let identity = shared.identity.clone();
+                it.sharing = vec![Sharing { identity, is_used, offered: offered.clone() }];
+            });
+        };
+        let bound = |n: u8| format!("F{n} S1 cpus:1; disk(r)[s]:5");
+        assert_eq!(
+            lines(&scene.divide("priority")),
+            ["F2 S1 disk(r)[s]:5", "F1 S1 cpus:1"],
+            "nobody has it: home first"
+        );
+        sharing(&mut scene, true, &[]);
+        assert_eq!(lines(&scene.divide("priority")), [bound(1)], "with something to use it with");
+        sharing(&mut scene, true, &[1]);
+        assert_eq!(lines(&scene.divide("priority")), ["F1 S1 cpus:1"], "not once more");
+        scene.frameworks.remove(&framework_id(1));
+        assert_eq!(lines(&scene.divide("priority")), [bound(2)], "but to another one");
+        scene.each_agent(|it| it.free = home.clone());
+        assert!(scene.divide("priority").is_empty(), "and to nobody alone while others have it");
+        let input = scene.input();
+        let why = why_not(&input, &framework_id(2), None);
+        assert_eq!(why[0].reason, crate::reasons::Reason::NothingFree);
+    }
+
+    #[test]
     fn machines_with_gpus_are_kept_from_those_who_do_not_know_them_but_claims_go_home() {
         let mut scene = scene();
         scene.each_agent(|it| it.free.add_all(&gpus(2)));
@@ -509,7 +550,9 @@ mod tests {
             };
             scene.frameworks.get(*it).is_none_or(|it| !it.active || !waits(it))
         };
-        let kept = !holders.contains(&&framework.id) && holders.iter().any(away);
+        // What is shared is kept from nobody.
+        let kept =
+            !identity.shared && !holders.contains(&&framework.id) && holders.iter().any(away);
         in_tree && understood && !kept
     }
 

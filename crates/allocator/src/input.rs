@@ -62,6 +62,36 @@ pub struct AgentView {
     pub fault: Option<String>,
     /// Which framework holds which of the agent's reservations and volumes.
     pub holders: Arc<Vec<Holder>>,
+    /// Who has each of the shared volumes that are free, which they are whoever has them.
+    pub sharing: Vec<Sharing>,
+}
+
+/// Who has a shared volume of an agent. It is free for others of its role all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// The volume, without allocation.
+    pub identity: Identity,
+    /// Whether a task uses it.
+    pub is_used: bool,
+    /// The frameworks that are offered it now; none is offered it twice.
+    pub offered: BTreeSet<FrameworkId>,
+}
+
+impl Sharing {
+    /// Whether anybody has it.
+    fn is_busy(&self) -> bool {
+        self.is_used || !self.offered.is_empty()
+    }
+}
+
+impl AgentView {
+    /// Who has a shared volume, if anybody has.
+    pub(crate) fn sharing_of(&self, identity: &Identity) -> Option<&Sharing> {
+        if !identity.shared {
+            return None;
+        }
+        self.sharing.iter().find(|it| it.identity == *identity && it.is_busy())
+    }
 }
 
 /// Quota, and what it counts. Sums are of scalars that are not revocable.

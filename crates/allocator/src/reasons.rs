@@ -246,7 +246,7 @@ fn reason_for(candidate: &Candidate<'_>, ineligibility: Ineligibility<'_>) -> Re
         Ineligibility::NotConnected => Reason::NotConnected,
         Ineligibility::Suppressed => Reason::Suppressed,
         Ineligibility::Fault(why) => Reason::AgentFault(why.to_owned()),
-        Ineligibility::NothingFree => Reason::NothingFree,
+        Ineligibility::NothingFree | Ineligibility::HasShared => Reason::NothingFree,
         Ineligibility::Held(framework) => Reason::HeldFor(framework.clone()),
         Ineligibility::Lacks(capability) => Reason::LacksCapability(capability),
         Ineligibility::Reserved(role) => Reason::ReservedFor(role.clone()),

@@ -92,7 +92,13 @@ pub(crate) fn hold(resources: &Resources, n: u8) -> Arc<Vec<Holder>> {
 }
 
 pub(crate) fn agent(n: u8, free: &Resources) -> AgentView {
-    AgentView { id: agent_id(n), free: free.clone(), fault: None, holders: Arc::default() }
+    AgentView {
+        id: agent_id(n),
+        free: free.clone(),
+        fault: None,
+        holders: Arc::default(),
+        sharing: Vec::new(),
+    }
 }
 
 pub(crate) fn framework(n: u8, roles: &[&str]) -> FrameworkView {

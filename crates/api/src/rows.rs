@@ -26,7 +26,7 @@ mod trash;
 pub use agent::{AgentRow, AgentStanding, DeactivationRow, DrainRow};
 pub use agent_page::{AgentClaimRow, AgentExecutorRow, AgentLedgerRow};
 pub use change::ChangeDocument;
-pub use claim::{ClaimKind, ClaimRow, ClaimStanding, EventRow};
+pub use claim::{ClaimKind, ClaimRow, ClaimStanding, EventRow, UserRow};
 pub use disk::{DiskPlace, DiskRow, OrphanRow};
 pub use disk_move::{DiskMoveRow, DiskMoveState};
 pub use ended::{ClaimsAt, EndedClaimRow, EndedData, PastClaimRow};

@@ -22,6 +22,7 @@ mod poison;
 mod quota;
 mod recovered;
 mod resize;
+mod shared_volumes;
 mod storms;
 mod tasks;
 mod together;

@@ -482,12 +482,6 @@ fn check_create(resource: &Resource, asker: Asker<'_>) -> Result<(), Invalid> {
     if resource.identity.persistence.is_none() {
         return Err(Invalid::new("disk.persistence", "CREATE needs `disk.persistence.id`"));
     }
-    if resource.identity.shared {
-        return Err(Invalid::new(
-            "shared",
-            "shared volumes are not supported yet; create one volume per task",
-        ));
-    }
     if resource.identity.source.as_ref().is_some_and(|it| it.root.is_none()) {
         return Err(Invalid::new("disk.source", "a volume cannot lie on BLOCK or RAW"));
     }

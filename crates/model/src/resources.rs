@@ -4,6 +4,7 @@
 mod entries;
 mod near_miss;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -261,6 +262,36 @@ impl Resources {
         self.filter(|identity| identity.reservations.last().is_some_and(|it| it.role == *role))
     }
 
+    /// The part that is no shared volume. That is nearly always all of it, which is not copied then.
+    pub fn unshared(&self) -> Cow<'_, Resources> {
+        match self.entries().any(|(identity, _)| identity.shared) {
+            true => Cow::Owned(self.filter(|identity| !identity.shared)),
+            false => Cow::Borrowed(self),
+        }
+    }
+
+    /// Adds one copy of what has this identity in `from`.
+    pub fn add_one_of(&mut self, from: &Resources, identity: &Identity) {
+        if let Some(one) = from.one(identity) {
+            self.add(&one);
+        }
+    }
+
+    /// The shared volumes.
+    pub fn shared(&self) -> impl Iterator<Item = (&Identity, &Amount)> {
+        self.entries().filter(|(identity, _)| identity.shared)
+    }
+
+    /// The same with one copy of each shared volume, however many share it: what one who uses them needs to be there.
+    pub fn shared_once(&self) -> Cow<'_, Resources> {
+        if self.shared().all(|(_, amount)| amount.copies == 1) {
+            return Cow::Borrowed(self);
+        }
+        let mut once = self.unshared().into_owned();
+        self.shared().for_each(|(identity, amount)| once.add(&amount.one(identity)));
+        Cow::Owned(once)
+    }
+
     /// The volumes.
     pub fn volumes(&self) -> Resources {
         self.filter(|identity| identity.persistence.is_some())
@@ -324,18 +355,14 @@ impl Resources {
         totals
     }
 
-    /// The total of the resources with this name.
+    /// The total of the resources with this name. A shared volume counts once.
     pub fn quantity(&self, name: &str) -> Scalar {
         self.entries().filter(|(identity, _)| identity.name == name).fold(
             Scalar::ZERO,
-            |sum, (_, amount)| {
-                sum.plus(Scalar::thousandths(
-                    amount
-                        .value
-                        .quantity()
-                        .as_thousandths()
-                        .saturating_mul(i64::from(amount.copies)),
-                ))
+            |sum, (identity, amount)| {
+                let copies = if identity.shared { 1 } else { i64::from(amount.copies) };
+                let one = amount.value.quantity().as_thousandths();
+                sum.plus(Scalar::thousandths(one.saturating_mul(copies)))
             },
         )
     }

@@ -108,11 +108,14 @@ impl Operator {
         let name = |rng: &mut Rng| {
             PersistenceId::made(format!("ops-v{}", &rng.fresh().simple().to_string()[..8]))
         };
-        ClaimAction::Create(
-            (0..volumes)
-                .map(|_| part.clone().volume(name(&mut self.rng), "data", Some("ops")))
-                .collect(),
-        )
+        // One in four is shared, as its name has it.
+        let named = |name: PersistenceId| {
+            let shared = name.as_str().ends_with(['0', '1', '2', '3']);
+            let mut volume = part.clone().volume(name, "data", Some("ops"));
+            volume.identity.shared = shared;
+            volume
+        };
+        ClaimAction::Create((0..volumes).map(|_| named(name(&mut self.rng))).collect())
     }
 
     /// Brings a destroyed volume back: one of ours that nobody is bringing back already.

@@ -6,12 +6,12 @@
 use holdfast_model::claim::taken;
 use holdfast_model::{
     Action, AgentLedger, Asker, Claim, ClaimAction, ClaimState, FrameworkId, Identity,
-    OperationRecord, OperationState, OperationUuid, Ownership, Resources,
+    OperationRecord, OperationState, OperationUuid, Ownership, Resource, Resources, TaskInfo,
 };
 
 use super::faults::{claim_fault, disk_fault};
 use super::holds::{holds, Hold};
-use super::records::{claim_action, disk_of, find_volume};
+use super::records::{claim_action, disk_of, find_volume, uses};
 use super::Record;
 use crate::parts::{Containers, Disks, Waiting};
 
@@ -63,7 +63,7 @@ pub(crate) fn plan(
         }
         Ok(_) => match holders_forbid(record, operation, action) {
             Some(plan) => plan,
-            None => plan_on_volumes(record, disks, containers, action),
+            None => plan_on_volumes(record, disks, (containers, waiting), operation.uuid, action),
         },
         Err(_) if comes_true(record, waiting, operation.uuid, action) => Plan::Wait,
         Err(invalid) => Plan::Refuse(OperationState::Failed, invalid.to_string()),
@@ -149,10 +149,13 @@ fn is_name_taken(ledger: &AgentLedger, identity: &Identity) -> bool {
 fn plan_on_volumes(
     record: &Record,
     disks: &Disks,
-    containers: &Containers,
+    (containers, waiting): (&Containers, &Waiting),
+    operation: OperationUuid,
     action: &ClaimAction,
 ) -> Plan {
     let ledger = record.ledger();
+    // One that waits came before the launches that wait, and they may be on what comes after it.
+    let is_new = waiting.operations().all(|it| it != operation);
     let refuse = |why: String| Plan::Refuse(OperationState::Failed, why);
     let mut plan = Plan::Do;
     for volume in action.volumes_touched() {
@@ -168,16 +171,36 @@ fn plan_on_volumes(
         if let ClaimAction::Grow { .. } = action {
             continue; // Whoever uses it has more room.
         }
+        let (mut users, mut is_ending) = (Vec::new(), false);
         for hold in holds(ledger, containers, claim, None) {
             match hold {
-                Hold::Live(by) => {
-                    return refuse(format!("{volume} is in use by {by}; end it first"))
-                }
-                Hold::Ending => plan = Plan::Wait,
+                Hold::Live(by) => users.push(by),
+                Hold::Ending => is_ending = true,
             }
+        }
+        if is_new {
+            users.extend(launches_on(waiting, volume));
+        }
+        if !users.is_empty() {
+            let users = users.join(", ");
+            return refuse(format!("{volume} is in use by {users}; end it first"));
+        }
+        if is_ending {
+            plan = Plan::Wait;
         }
     }
     plan
+}
+
+/// The tasks that wait to be launched on a shared volume. (Of another, its offer was used up by them.)
+fn launches_on<'a>(
+    waiting: &'a Waiting,
+    volume: &'a Resource,
+) -> impl Iterator<Item = String> + 'a {
+    let tasks = waiting.launches().flat_map(|it| it.tasks.iter().map(|task| (it.owner(), task)));
+    let on = |task: &TaskInfo| uses(&task.resources, &volume.identity);
+    let tasks = tasks.filter(move |(_, it)| volume.identity.shared && on(it));
+    tasks.map(|(owner, it)| format!("task `{}` of framework {owner}", it.id))
 }
 
 /// Why a volume cannot get the size that is asked for.
@@ -529,5 +552,76 @@ mod tests {
         assert!(record.is_none_or(|it| it.state == Finished), "{record:?}");
         let left: Vec<_> = bed.agent.ledger().claims.values().collect();
         assert_eq!((left.len(), &left[0].framework), (1, &crate::testbed::framework().id));
+    }
+
+    fn shared() -> Resource {
+        let mut volume = volume_named(DB_VOLUME, 60);
+        volume.identity.shared = true;
+        volume
+    }
+
+    fn bed_with_shared() -> Bed {
+        let mut bed = Bed::registered();
+        bed.apply(vec![Bed::reserve(reserved_disk(100)), Bed::create(&[shared()])]);
+        bed.settle();
+        bed
+    }
+
+    #[test]
+    fn b40_several_tasks_use_a_shared_volume_and_it_is_destroyed_when_the_last_has_ended() {
+        let mut bed = bed_with_shared();
+        let mut reader = shared();
+        if let Some(mount) = &mut reader.mount {
+            mount.mode = holdfast_model::Mode::ReadOnly;
+        }
+        bed.launch_command("t1", &[shared()]);
+        bed.launch_command("t2", &[reader]);
+        bed.settle();
+        let running = Some(TaskState::Running);
+        assert_eq!((bed.task_state("t1"), bed.task_state("t2")), (running, running));
+        let mode =
+            |bed: &Bed, task: &str| bed.containers[&bed.container_of(task)].plan.volumes[0].mode;
+        assert_eq!(mode(&bed, "t1"), holdfast_model::Mode::ReadWrite);
+        assert_eq!(mode(&bed, "t2"), holdfast_model::Mode::ReadOnly);
+        let uuid = bed.apply(vec![Bed::destroy(&[shared()])])[0];
+        assert_eq!(bed.outcome(uuid), Some(Failed));
+        assert!(
+            why(&bed).contains("task `t1`") && why(&bed).contains("task `t2`"),
+            "{}",
+            why(&bed)
+        );
+        bed.crash();
+        bed.settle();
+        for task in ["t1", "t2"] {
+            let (framework, task) = task_key(task);
+            bed.order(Order::Kill { framework, task, grace_ms: Some(0) });
+            bed.settle();
+            let uuid = bed.apply(vec![Bed::destroy(&[shared()])])[0];
+            bed.settle();
+            let left = bed.find_claim(DB_VOLUME).is_some();
+            let outcome = if left { Failed } else { Finished };
+            assert_eq!(bed.outcome(uuid), Some(outcome), "{}", why(&bed));
+        }
+        assert!(bed.find_claim(DB_VOLUME).is_none());
+    }
+
+    #[test]
+    fn a_shared_volume_is_not_destroyed_when_a_task_waits_to_be_launched_on_it() {
+        let mut bed = bed_with_shared();
+        let other = volume_named("other", 10);
+        bed.apply(vec![Bed::create(&[other.clone()])]);
+        bed.settle();
+        // What the task needs beside comes back when another volume is in the trash.
+        let uuids = bed.apply(vec![
+            Bed::destroy(&[other]),
+            Bed::create(&[volume_named("next", 40)]),
+            Action::Launch(vec![crate::testbed::task("t", &[shared(), volume_named("next", 40)])]),
+            Bed::destroy(&[shared()]),
+        ]);
+        assert_eq!(bed.agent.status().waiting_launches, 1);
+        assert_eq!(bed.outcome(uuids[3]), Some(Failed));
+        assert!(why(&bed).contains("task `t`"), "{}", why(&bed));
+        bed.settle();
+        assert_eq!(bed.task_state("t"), Some(TaskState::Running));
     }
 }

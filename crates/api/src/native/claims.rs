@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use holdfast_master::TaskView;
 use holdfast_model::ended::operation_of;
-use holdfast_model::{AgentId, Claim, ClaimEvent, ClaimState, Identity, Labels, TaskId};
+use holdfast_model::{AgentId, Claim, ClaimEvent, ClaimState, Identity, Labels};
 
 use super::{hostname, standing};
 use crate::groups::live_tasks;
-use crate::rows::{AgentStanding, ClaimKind, ClaimRow, ClaimStanding, EventRow};
+use crate::rows::{AgentStanding, ClaimKind, ClaimRow, ClaimStanding, EventRow, UserRow};
 use crate::MasterView;
 
 /// Every claim that the masters know of.
@@ -35,24 +35,24 @@ fn keep_together(rows: &mut Vec<ClaimRow>) {
     rows.extend(placed.into_iter().map(|(_, row)| row));
 }
 
-/// The first live task that uses each volume.
-pub(super) struct VolumeUsers<'a>(BTreeMap<(&'a AgentId, Identity), &'a TaskId>);
+/// The live tasks that use each volume, in the order of their names; of a volume that is not shared that is one.
+pub(super) struct VolumeUsers<'a>(BTreeMap<(&'a AgentId, Identity), Vec<&'a TaskView>>);
 
 impl<'a> VolumeUsers<'a> {
     /// Those among these tasks.
     pub fn of(tasks: impl IntoIterator<Item = &'a TaskView>) -> VolumeUsers<'a> {
-        let mut users = BTreeMap::new();
+        let mut users: BTreeMap<_, Vec<&TaskView>> = BTreeMap::new();
         for task in tasks {
             let volumes = task.resources.entries().filter(|(it, _)| it.persistence.is_some());
             for (identity, _) in volumes {
-                users.entry((&task.agent, identity.unallocated())).or_insert(&task.id);
+                users.entry((&task.agent, identity.unallocated())).or_default().push(task);
             }
         }
         VolumeUsers(users)
     }
 
-    fn user(&self, agent: &'a AgentId, volume: &Identity) -> Option<&TaskId> {
-        self.0.get(&(agent, volume.clone())).copied()
+    fn of_volume(&self, agent: &'a AgentId, volume: &Identity) -> &[&'a TaskView] {
+        self.0.get(&(agent, volume.clone())).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn claim<'a>(
     let frameworks = &view.ledger().frameworks;
     let is_there = |id| frameworks.get(id).is_some_and(|it| !it.removed);
     let used = state.and_then(|it| it.used().of(&claim.id));
-    let user = claim.is_volume().then(|| users.user(agent, identity)).flatten();
+    let users = if claim.is_volume() { users.of_volume(agent, identity) } else { &[] };
     ClaimRow {
         id: claim.id.to_string(),
         kind: if claim.is_volume() { ClaimKind::Volume } else { ClaimKind::Reservation },
@@ -95,12 +95,18 @@ pub(super) fn claim<'a>(
         disk_root: identity.source.as_ref().and_then(|it| it.root.clone()),
         framework: claim.framework.as_ref().map(ToString::to_string),
         unclaimed: !claim.framework.as_ref().is_some_and(is_there),
-        task: user.map(ToString::to_string),
+        shared: identity.shared,
+        task: users.first().map(|it| it.id.to_string()),
+        users: users.iter().copied().map(user).collect(),
         generation: claim.generation,
         created_ms: claim.created.0,
         made_by_operation: claim.operation.map(|it| it.to_string()),
         history: claim.history.iter().map(|it| event(it, claim.is_volume())).collect(),
     }
+}
+
+fn user(task: &TaskView) -> UserRow {
+    UserRow { task: task.id.to_string(), framework: task.framework.to_string() }
 }
 
 pub(super) fn labels(labels: &Labels) -> Vec<String> {

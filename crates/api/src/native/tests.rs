@@ -25,6 +25,7 @@ fn volume_row() -> Value {
         "principal": "db-team", "resource": "disk", "amount": 200.0,
         "used_bytes": null, "used_measured_ms": null, "agent": "S0", "hostname": "host0",
         "agent_state": "well", "disk": DISK, "disk_root": "/d1", "labels": [], "made_by_operation": null, "framework": "f-0", "unclaimed": false, "task": "db-0",
+        "shared": false, "users": [{ "task": "db-0", "framework": "f-0" }],
         "generation": 2, "created_ms": 500,
         "history": [{ "at_ms": 500, "generation": 2, "what": "created", "by": "db-team", "operation": "CREATE" }],
     })
@@ -104,6 +105,7 @@ fn claims_with_whoever_holds_and_uses_them() {
         ("framework", json!("f-1")),
         ("unclaimed", json!(true)),
         ("task", Value::Null),
+        ("users", json!([])),
     ] {
         reservation[field] = is;
     }

@@ -78,9 +78,15 @@ pub struct ClaimRow {
     pub framework: Option<String>,
     /// Whether nobody in particular holds it: an operator made it, or its framework was removed.
     pub unclaimed: bool,
-    /// The task that uses it now.
+    /// Whether several tasks may use it at once.
+    #[serde(default)]
+    pub shared: bool,
+    /// The task that uses it now; of a shared volume the first of them.
     #[serde(deserialize_with = "Option::deserialize")]
     pub task: Option<String>,
+    /// All tasks that use it now.
+    #[serde(default)]
+    pub users: Vec<UserRow>,
     /// Grows with each change.
     pub generation: u64,
     /// When it was made, in milliseconds since 1970.
@@ -90,6 +96,26 @@ pub struct ClaimRow {
     pub made_by_operation: Option<String>,
     /// What happened to it, oldest first.
     pub history: Vec<EventRow>,
+}
+
+impl ClaimRow {
+    /// The tasks that use it now, in words: `None` when there are none.
+    pub fn used_by(&self) -> Option<String> {
+        let named = |it: &UserRow| format!("{} of framework {}", it.task, it.framework);
+        match &self.users[..] {
+            [] | [_] => self.task.clone(), // Whose it is says its holder.
+            several => Some(several.iter().map(named).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
+/// A task that uses a volume.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// Its id.
+    pub task: String,
+    /// The framework that runs it.
+    pub framework: String,
 }
 
 /// Something that happened to a claim.

@@ -76,8 +76,8 @@ async fn on_disk<'a>(
 
 /// Only what cannot be used can be given up, and only when nobody uses it.
 fn check(row: &ClaimRow) -> Result<(), Failure> {
-    if let Some(task) = &row.task {
-        let cause = format!("{} is used by task {task}", name(row));
+    if let Some(tasks) = row.used_by() {
+        let cause = format!("{} is used by task {tasks}", name(row));
         return Err(Failure::new(EXIT_CONFLICT, cause, "end the task first: `holdfast task kill`"));
     }
     if row.state == ClaimStanding::Missing {

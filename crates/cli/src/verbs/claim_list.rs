@@ -163,7 +163,7 @@ fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
             ids::short(&row.agent).into(),
             row.hostname.as_str().into(),
             holder(row).into(),
-            row.task.as_deref().unwrap_or_default().into(),
+            tasks(row).into(),
             human::ago(now_ms, row.created_ms).into(),
             Cell::bad(row.fault.as_deref().unwrap_or_default()),
             row.agent_state.into(),
@@ -175,6 +175,15 @@ fn table(rows: &[&ClaimRow], now_ms: u64) -> Table {
         ]);
     }
     table
+}
+
+/// The tasks that use a volume: the first, and how many more.
+fn tasks(row: &ClaimRow) -> String {
+    let first = row.task.as_deref().unwrap_or_default();
+    match row.users.len() {
+        0 | 1 => first.to_owned(),
+        many => format!("{first} and {} more", many - 1),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use holdfast_api::rows::{ClaimKind, ClaimRow};
 
 use super::choose::choose;
 use super::claim_list::holder;
-use super::claim_where::{state, used};
+use super::claim_where::{state, used, SHARED};
 use super::context::now_ms;
 use super::listing::WatchArgs;
 use super::sheet::Sheet;
@@ -67,7 +67,8 @@ fn sheet(row: &ClaimRow, now_ms: u64, wide: bool) -> Sheet {
         .line("holds", format!("{} {}", row.resource, amounts::of(&row.resource, row.amount)))
         .line("used", if row.kind == ClaimKind::Volume { used(row, now_ms) } else { String::new() })
         .line("held by", holder(row))
-        .line("used by", row.task.as_deref().unwrap_or_default())
+        .line("shared", if row.shared { SHARED } else { "" })
+        .line("used by", row.used_by().unwrap_or_default())
         .line("agent", format!("{} ({}, {})", row.agent, row.hostname, row.agent_state))
         .line("disk", row.disk.as_deref().unwrap_or_default())
         .line("made", human::ago(now_ms, row.created_ms))

@@ -92,7 +92,8 @@ fn sheet(known: &Known<'_>, now_ms: u64) -> Sheet {
     }
     sheet
         .line("held by", held_by(known, now_ms))
-        .line("used by", claim.task.as_deref().unwrap_or("no task"))
+        .line("shared", if claim.shared { SHARED } else { "" })
+        .line("used by", claim.used_by().unwrap_or_else(|| "no task".to_owned()))
         .line("made", human::ago(now_ms, claim.created_ms));
     if let Some(last) = claim.history.last() {
         let when = human::ago(now_ms, last.at_ms);
@@ -100,6 +101,9 @@ fn sheet(known: &Known<'_>, now_ms: u64) -> Sheet {
     }
     sheet
 }
+
+/// What it means that a volume is shared.
+pub const SHARED: &str = "yes: several tasks of its role may use it at once";
 
 /// Whether a volume was found to use more than its size.
 pub fn is_over_size(claim: &ClaimRow) -> bool {

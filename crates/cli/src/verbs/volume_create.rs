@@ -37,6 +37,9 @@ pub struct VolumeCreateArgs {
     /// By whom.
     #[arg(long)]
     pub principal: Option<String>,
+    /// Several tasks of the role may use it at once. Only frameworks with the capability SHARED_RESOURCES are offered it.
+    #[arg(long)]
+    pub shared: bool,
     /// Whether it is only planned.
     #[command(flatten)]
     pub plan: PlanArgs,
@@ -65,7 +68,8 @@ pub async fn run(context: &Context, args: &VolumeCreateArgs) -> anyhow::Result<i
     };
     let total = holdings::total(&context.master, &agent.id).await?;
     let place = place(&total, &role, args.size, disk.as_ref())?;
-    let volume = place.volume(name, &args.container_path, args.principal.as_deref());
+    let mut volume = place.volume(name, &args.container_path, args.principal.as_deref());
+    volume.identity.shared = args.shared;
     create(context, &agent.id, ClaimAction::Create(vec![volume]), (args.plan, &args.condition))
         .await
 }

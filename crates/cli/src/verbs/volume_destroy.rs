@@ -41,8 +41,8 @@ pub async fn run(context: &Context, args: &VolumeDestroyArgs) -> anyhow::Result<
     claims.retain(|it| it.kind == ClaimKind::Volume);
     let row = choose(&claims, &args.volume)?;
     let name = row.volume.as_deref().unwrap_or_default();
-    if let Some(task) = &row.task {
-        let cause = format!("volume `{name}` is used by task {task}");
+    if let Some(tasks) = row.used_by() {
+        let cause = format!("volume `{name}` is used by task {tasks}");
         return Err(
             Failure::new(EXIT_CONFLICT, cause, "end the task first: `holdfast task kill`").into()
         );

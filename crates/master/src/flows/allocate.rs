@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use holdfast_allocator::{AgentView, Allocation, Changes, Holder, Policy};
+use holdfast_allocator::{AgentView, Allocation, Changes, Holder, Policy, Sharing};
 use holdfast_model::{
     AgentId, Claim, ClaimId, Event, FrameworkId, Identity, MasterLedger, Offer, Resources,
 };
 
-use super::bookkeeping::{hold_offered, unusable_claims};
+use super::bookkeeping::{hold_offered, is_shared_in_use, unusable_claims};
 use super::quota::quota_input;
 use super::telling::tell;
 use crate::parts::agents::{AgentHealth, AgentState, Agents};
-use crate::parts::offers::OfferRecord;
+use crate::parts::offers::{OfferRecord, OfferRows};
 use crate::parts::timers::Timer;
 use crate::{Belief, Config, Step};
 
@@ -31,10 +31,10 @@ pub(crate) fn allocate(step: &mut Step, policy: &mut dyn Policy, belief: &mut Be
 }
 
 fn take_changes(step: &Step, belief: &mut Belief) -> Changes {
-    let Belief { agents, frameworks, allocator, .. } = belief;
-    let (config, ledger) = (step.config, step.out.ledger());
+    let Belief { agents, frameworks, offers, allocator, .. } = belief;
+    let (config, ledger, known) = (step.config, step.out.ledger(), (&*agents, offers.rows()));
     let mut changes =
-        allocator.take_changes(&|id, holders| agent_view(config, ledger, agents, id, holders));
+        allocator.take_changes(&|id, holders| agent_view(config, ledger, known, id, holders));
     if !changes.is_empty() {
         changes.renew(frameworks.take_changed());
     }
@@ -70,7 +70,7 @@ fn offer(step: &mut Step, belief: &mut Belief, allocations: Vec<Allocation>) {
 pub(crate) fn agent_view(
     config: &Config,
     ledger: &MasterLedger,
-    agents: &Agents,
+    (agents, offers): (&Agents, &OfferRows),
     id: &AgentId,
     known: Option<Arc<Vec<Holder>>>,
 ) -> Option<AgentView> {
@@ -82,7 +82,22 @@ pub(crate) fn agent_view(
     };
     let free = without_faulty(ledger, id, state, free);
     let holders = known.unwrap_or_else(|| Arc::new(holders(ledger, id)));
-    Some(AgentView { id: id.clone(), free, fault: fault(ledger, id, state), holders })
+    let sharing = sharing(offers, (id, state), &free);
+    Some(AgentView { id: id.clone(), free, fault: fault(ledger, id, state), holders, sharing })
+}
+
+/// Who has the shared volumes that are free.
+fn sharing(
+    offers: &OfferRows,
+    (agent, state): (&AgentId, &AgentState),
+    free: &Resources,
+) -> Vec<Sharing> {
+    let sharing = |identity: &Identity| Sharing {
+        identity: identity.clone(),
+        is_used: is_shared_in_use(offers, (agent, state), identity),
+        offered: offers.with_shared(agent, identity).map(|it| it.framework.clone()).collect(),
+    };
+    free.shared().map(|(identity, _)| sharing(identity)).collect()
 }
 
 /// What of it can be used: nothing of claims that have a fault, and nothing of disks that have one, claimed or not.

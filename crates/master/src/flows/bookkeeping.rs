@@ -1,11 +1,14 @@
 //! Who holds what: each amount that a task, an executor or an offer holds is counted once at its agent
 //! and once at its framework's role. What is here are the only ways in and out.
 
-use holdfast_model::{AgentId, Claim, ClaimState, FrameworkId, MasterLedger, Offer, Resources};
+use holdfast_model::{
+    AgentId, Claim, ClaimState, FrameworkId, Identity, MasterLedger, Offer, Resources,
+};
 
 use crate::parts::agents::{AgentState, Agents};
 use crate::parts::allocator_input::AllocatorInput;
 use crate::parts::frameworks::Frameworks;
+use crate::parts::offers::OfferRows;
 use crate::Belief;
 
 /// The parts in which it is counted who holds what.
@@ -19,7 +22,7 @@ pub(crate) fn hold(
     resources: &Resources,
 ) {
     agents.at_mut(agent).hold(&resources.unallocated());
-    frameworks.hold(framework, resources);
+    frameworks.hold(framework, agent, resources);
     allocator.touch_free(agent);
 }
 
@@ -40,8 +43,8 @@ pub(crate) fn hold_offered(
     offer: &Offer,
     plain: &Resources,
 ) -> bool {
-    frameworks.hold(&offer.framework, &offer.resources);
-    allocator.offered(&offer.agent, plain);
+    frameworks.hold(&offer.framework, &offer.agent, &offer.resources);
+    allocator.offered(&offer.agent, &offer.framework, plain);
     let state = agents.at_mut(&offer.agent);
     state.hold(plain);
     state.is_held_within(plain)
@@ -54,7 +57,7 @@ pub(crate) fn release_offered(
     plain: &Resources,
 ) {
     agents.at_mut(&offer.agent).release(plain);
-    frameworks.release(&offer.framework, &offer.resources);
+    frameworks.release(&offer.framework, &offer.agent, &offer.resources);
     allocator.touch_free(&offer.agent);
 }
 
@@ -66,7 +69,7 @@ pub(crate) fn release(
     resources: &Resources,
 ) {
     agents.at_mut(agent).release(&resources.unallocated());
-    frameworks.release(framework, resources);
+    frameworks.release(framework, agent, resources);
     allocator.touch_free(agent);
 }
 
@@ -74,6 +77,16 @@ impl Belief {
     pub(crate) fn counted(&mut self) -> Counted<'_> {
         (&mut self.agents, &mut self.frameworks, &mut self.allocator)
     }
+}
+
+/// Whether a task uses a shared volume (without allocation), of which offers hold copies, too.
+pub(crate) fn is_shared_in_use(
+    offers: &OfferRows,
+    (agent, state): (&AgentId, &AgentState),
+    volume: &Identity,
+) -> bool {
+    let held = state.held().get(volume).map_or(0, |it| it.copies as usize);
+    offers.with_shared(agent, volume).count() < held
 }
 
 /// The claims of an agent that cannot be used now. That of a destroyed volume is not among them: it is in no total and no offer, and says
@@ -103,9 +116,13 @@ pub(crate) fn forget_holdings(belief: &mut Belief, id: &AgentId) {
 /// Counts anew what a framework holds.
 pub(crate) fn recount(belief: &mut Belief, id: &FrameworkId) {
     let Belief { agents, frameworks, tasks, .. } = belief;
-    let used = tasks.of_framework(id).filter(|it| it.holds()).map(|it| it.resources.clone());
-    let executors = agents.states().values().flat_map(|agent| agent.executors().iter());
-    let executors =
-        executors.filter(|(key, _)| key.0 == *id).map(|(_, executor)| executor.resources.clone());
+    let used = tasks.of_framework(id).filter(|it| it.holds());
+    let used = used.map(|it| (it.agent.clone(), it.resources.clone()));
+    let executors = agents.states().iter().flat_map(|(agent, state)| {
+        state.executors().iter().map(move |(key, executor)| (agent, key, executor))
+    });
+    let executors = executors
+        .filter(|(_, key, _)| key.0 == *id)
+        .map(|(agent, _, executor)| (agent.clone(), executor.resources.clone()));
     frameworks.recount(id, used.chain(executors));
 }

@@ -1,14 +1,20 @@
 //! RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME and SHRINK_VOLUME within an ACCEPT: checked, believed done, and noted until the agent
 //! has settled them.
 
+use std::collections::BTreeSet;
+
 use holdfast_model::{
-    Action, AgentId, Asker, ClaimAction, FrameworkId, Identity, Invalid, MasterChange, Operation,
-    OperationUuid, PendingOperation, Resource,
+    Action, AgentId, Asker, Capability, ClaimAction, FrameworkId, Identity, Invalid, MasterChange,
+    OfferId, Operation, OperationUuid, PendingOperation, Resource,
 };
 
 use super::accept::Accepting;
+use super::operator_claim::users_of;
+use crate::flows::bookkeeping::is_shared_in_use;
+use crate::flows::offers::rescind_each;
 use crate::flows::operations::speculate;
 use crate::flows::ownership::{check_taken, ownership};
+use crate::parts::offers::Offers;
 use crate::parts::operations::{InFlight, Operations};
 use crate::parts::outbox::Outbox;
 use crate::{Belief, Step};
@@ -24,9 +30,8 @@ pub(super) fn accept_claim(
     id: Option<String>,
     action: ClaimAction,
 ) -> Result<(), Invalid> {
-    let Belief { agents, frameworks, operations, .. } = belief;
     let (framework, agent) = (&accepting.framework, &accepting.agent);
-    let is_taken = |id: &String| operations.named(framework, id).is_some();
+    let is_taken = |id: &String| belief.operations.named(framework, id).is_some();
     if id.as_ref().is_some_and(is_taken) {
         return Err(Invalid::new(
             "id",
@@ -37,6 +42,8 @@ pub(super) fn accept_claim(
         None => it.clone().allocated_to(&accepting.role),
         Some(_) => it.clone(),
     });
+    check_shared(belief, accepting, &action)?;
+    let Belief { agents, frameworks, operations, .. } = belief;
     let made = volumes_made(step.out, operations, framework, agent, action.volumes_touched());
     let info = frameworks.at(framework).info();
     let principal = info.principal.as_deref();
@@ -48,7 +55,7 @@ pub(super) fn accept_claim(
     }
     let uuid = OperationUuid(step.ids.fresh());
     let group = *accepting.group.get_or_insert(uuid);
-    let unallocated = action.map(|it| it.clone().unallocated());
+    let unallocated = unallocated(&action);
     let ownership = ownership(step.config, step.out.ledger(), agent, &unallocated);
     let asked = (&unallocated, Some(framework));
     let under_way = operations.of_agent(agent).filter(|(_, it)| it.settled.is_none());
@@ -57,6 +64,7 @@ pub(super) fn accept_claim(
         .map_err(|(_, why)| Invalid::new("resources", why))?;
     let bare = speculate(step.out, agents, agent, (group, uuid), &action)?;
     let operation = Operation { id: id.clone(), action: Action::Claim(bare.clone()) };
+    let rescinded = offered_beside(&belief.offers, agent, &bare);
     let in_flight = InFlight {
         framework: Some(framework.clone()),
         id,
@@ -66,6 +74,7 @@ pub(super) fn accept_claim(
         settled: None,
     };
     operations.put(uuid, in_flight);
+    rescind_each(step, belief, rescinded);
     let pending = PendingOperation {
         uuid,
         framework: Some(framework.clone()),
@@ -77,6 +86,47 @@ pub(super) fn accept_claim(
     accepting.removed.extend(ownership.removed);
     accepting.order(uuid, operation);
     Ok(())
+}
+
+fn unallocated(action: &ClaimAction) -> ClaimAction {
+    action.map(|it| it.clone().unallocated())
+}
+
+/// Only who knows shared volumes makes them. One that is offered may be in use all the same, and is not destroyed then: neither under a
+/// task that runs, nor under one that is launched by this very ACCEPT.
+fn check_shared(
+    belief: &Belief,
+    accepting: &Accepting,
+    action: &ClaimAction,
+) -> Result<(), Invalid> {
+    let (framework, agent) = (&accepting.framework, &accepting.agent);
+    let capabilities = &belief.frameworks.at(framework).info().capabilities;
+    for (index, volume) in action.resources().iter().enumerate() {
+        if !volume.identity.shared {
+            continue;
+        }
+        if !capabilities.contains(&Capability::SharedResources) {
+            let why = "shared volumes are for frameworks with the capability SHARED_RESOURCES; announce it if it is understood";
+            return Err(Invalid::new(format!("resources[{index}].shared"), why));
+        }
+        let bare = volume.clone().unallocated();
+        let there = (agent, belief.agents.at(agent));
+        let is_destroyed = matches!(action, ClaimAction::Destroy(_));
+        if is_destroyed && is_shared_in_use(belief.offers.rows(), there, &bare.identity) {
+            let users = users_of(belief.tasks.rows(), agent, &[bare].into_iter().collect());
+            let why = format!("is in use by {}; end it first", users.join(", "));
+            return Err(Invalid::new(format!("volumes[{index}]"), why));
+        }
+    }
+    Ok(())
+}
+
+/// The offers to others that hold a shared volume which is destroyed.
+fn offered_beside(offers: &Offers, agent: &AgentId, action: &ClaimAction) -> BTreeSet<OfferId> {
+    let ClaimAction::Destroy(volumes) = action else { return BTreeSet::new() };
+    let shared = volumes.iter().filter(|it| it.identity.shared);
+    let offers = shared.flat_map(|it| offers.with_shared(agent, &it.identity));
+    offers.map(|it| it.id.clone()).collect()
 }
 
 /// Those of these volumes of an agent that a framework made itself, or is making.

@@ -175,7 +175,7 @@ fn adopt_tasks(
         ours.remove(&key);
         let view = task_view(id, record, resources);
         if view.holds() {
-            belief.frameworks.hold(&view.framework, &view.resources);
+            belief.frameworks.hold(&view.framework, id, &view.resources);
             held.add_all(&view.resources.unallocated());
         }
         belief.tasks.put(view);

@@ -131,9 +131,10 @@ fn place(
     }
     let own: Resources = fresh.map(|it| it.resources.iter().collect()).unwrap_or_default();
     needed.add_all(&own);
-    check_enough(&accepting.pool, &needed)?;
-    accepting.pool.subtract_all(&needed);
-    state.draw(&needed.unallocated()); // It may build on what this very ACCEPT has made.
+    check_enough(&accepting.pool, &needed.shared_once())?;
+    // A shared volume stays in the pool for those that are launched after.
+    accepting.pool.subtract_all(&needed.unshared());
+    state.draw(&needed.unshared().unallocated()); // It may build on what this very ACCEPT has made.
     if let Some(executor) = fresh {
         let payload = executor.payload.clone();
         let view = ExecutorView { resources: own.clone(), payload, command: false };

@@ -7,6 +7,7 @@ use holdfast_model::{
     Ownership, PendingOperation, Resource, Resources,
 };
 
+use crate::flows::bookkeeping::is_shared_in_use;
 use crate::flows::offers::rescind_each;
 use crate::flows::operations::{check_names, speculate};
 use crate::flows::ownership::{check_taken, ownership};
@@ -281,13 +282,16 @@ pub(super) fn needed_offers(
     needed: &Resources,
 ) -> Option<Vec<OfferId>> {
     let (mut free, mut rescinded) = (state.free(), Vec::new());
+    if needed.shared().any(|(it, _)| is_shared_in_use(offers, (agent, state), it)) {
+        return None;
+    }
     for OfferRecord { offer, resources: offered, .. } in offers.records_of_agent(agent) {
-        if free.contains(needed) {
-            break;
-        }
-        let short = |identity: &Identity| !free.contains(&needed.filter(|it| it == identity));
-        if needed.entries().any(|(identity, _)| offered.get(identity).is_some() && short(identity))
-        {
+        // A shared volume is free while it is offered, and nobody keeps an offer of one that is no more.
+        let is_short = |identity: &Identity| {
+            identity.shared || !free.contains(&needed.filter(|it| it == identity))
+        };
+        let gives = |identity: &Identity| offered.get(identity).is_some() && is_short(identity);
+        if needed.entries().any(|(identity, _)| gives(identity)) {
             free.add_all(offered);
             rescinded.push(offer.id.clone());
         }
@@ -305,9 +309,10 @@ pub(super) fn why_not_free(
 ) -> Refusal {
     let mut free = state.free();
     free.add_all(&offers.held_of(agent));
+    let is_used = |it: &Identity| it.shared && is_shared_in_use(offers, (agent, state), it);
     let missing = needed
         .iter()
-        .find(|it| !free.contains_one(it))
+        .find(|it| !free.contains_one(it) || is_used(&it.identity))
         .map_or_else(|| needed.to_string(), |it| it.to_string());
     let users: Vec<String> = users_of(tasks, agent, needed);
     let gives_up = matches!(action, ClaimAction::Destroy(_) | ClaimAction::Shrink { .. });

@@ -69,7 +69,7 @@ impl AllocatorView {
     ) {
         for (agent, resources) in resources {
             if let Some(view) = self.agents.get_mut(agent) {
-                view.free.add_all(resources);
+                view.free.add_all(&resources.unshared()); // What is shared is free as it is.
             }
         }
     }
@@ -149,9 +149,22 @@ impl AllocatorInput {
     }
 
     /// So much of an agent was offered: of each resource all that was free, unless quota cut it.
-    pub(crate) fn offered(&mut self, agent: &AgentId, resources: &Resources) {
+    /// A shared volume stays free for others.
+    pub(crate) fn offered(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        resources: &Resources,
+    ) {
         let view = self.agents.get_mut(agent).expect("only what is seen is offered");
         assert!(view.fault.is_none(), "an allocation names an agent that is well");
+        for (identity, _) in resources.shared() {
+            let sharing = view.sharing.iter_mut().find(|it| it.identity == *identity);
+            let sharing = sharing.expect("what is free and shared is in the view as such");
+            let is_new = sharing.offered.insert(framework.clone());
+            assert!(is_new, "nobody is offered a shared volume twice at a time");
+        }
+        let resources = &*resources.unshared();
         let mut given = resources.entries();
         let is_all = given.all(|(identity, amount)| view.free.get(identity) == Some(amount));
         if is_all {
@@ -382,7 +395,13 @@ mod tests {
     fn changes(input: &mut AllocatorInput) -> Changes {
         let view = |id: &AgentId, _: Option<Arc<Vec<Holder>>>| {
             let free = [disk(10)].iter().collect();
-            Some(AgentView { id: id.clone(), free, fault: None, holders: Arc::default() })
+            Some(AgentView {
+                id: id.clone(),
+                free,
+                fault: None,
+                holders: Arc::default(),
+                sharing: Vec::new(),
+            })
         };
         input.take_changes(&view)
     }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use holdfast_allocator::{FrameworkView, RoleView};
 use holdfast_model::convert::framework::smallest_offers;
 use holdfast_model::{
-    FrameworkId, FrameworkInfo, Instant, LinkId, Resources, Role, Scalar, SharedMap,
+    AgentId, FrameworkId, FrameworkInfo, Instant, LinkId, Resources, Role, Scalar, SharedMap,
 };
 
 use super::held_sums::{counted_beside_reservations, HeldSums};
+use super::shared_uses::SharedUses;
 
 /// What the master believes of a framework that is, or may come back.
 #[derive(Clone, Debug)]
@@ -131,6 +132,7 @@ pub(crate) struct Frameworks {
     removals: VecDeque<FrameworkId>,
     /// What they hold beside reservations.
     held: HeldSums,
+    shared: SharedUses,
 }
 
 impl Frameworks {
@@ -270,13 +272,16 @@ impl Frameworks {
     }
 
     /// Counts `resources` (allocated) as held. Agents may speak of frameworks that nobody knows; nothing is counted for those.
-    pub(crate) fn hold(&mut self, id: &FrameworkId, resources: &Resources) {
-        self.count(id, resources, Scalar::plus);
+    /// A shared volume counts once for each framework, however many of its tasks and offers hold it.
+    pub(crate) fn hold(&mut self, id: &FrameworkId, agent: &AgentId, resources: &Resources) {
+        let counted = self.shared.first_of(id, agent, resources);
+        self.count(id, &counted, Scalar::plus);
     }
 
     /// Gives back what [`Frameworks::hold`] counted.
-    pub(crate) fn release(&mut self, id: &FrameworkId, resources: &Resources) {
-        self.count(id, resources, Scalar::minus);
+    pub(crate) fn release(&mut self, id: &FrameworkId, agent: &AgentId, resources: &Resources) {
+        let counted = self.shared.last_of(id, agent, resources);
+        self.count(id, &counted, Scalar::minus);
     }
 
     fn count(
@@ -295,19 +300,26 @@ impl Frameworks {
     }
 
     /// Counts anew: it holds `all` and nothing else.
-    pub(crate) fn recount(&mut self, id: &FrameworkId, all: impl Iterator<Item = Resources>) {
+    pub(crate) fn recount(
+        &mut self,
+        id: &FrameworkId,
+        all: impl Iterator<Item = (AgentId, Resources)>,
+    ) {
         let info = self.at(id).info.clone();
         self.holds_nothing(id);
         let mut held = std::mem::take(&mut self.held);
+        let mut shared = std::mem::take(&mut self.shared);
         let view = self.view_mut(id);
-        for resources in all {
-            count(view, &resources, &mut held, Scalar::plus);
+        for (agent, resources) in all {
+            let counted = shared.first_of(id, &agent, &resources);
+            count(view, &counted, &mut held, Scalar::plus);
         }
         forget_unused(view, &info);
-        self.held = held;
+        (self.held, self.shared) = (held, shared);
     }
 
     fn holds_nothing(&mut self, id: &FrameworkId) {
+        self.shared.forget(id);
         let Some(view) = self.views.get_mut(id) else { return };
         for role in &mut view.roles {
             role.allocated.clear();
@@ -347,6 +359,10 @@ mod tests {
         FrameworkId::made("f".to_owned())
     }
 
+    fn agent() -> AgentId {
+        AgentId::made("S1".to_owned())
+    }
+
     fn expected(roles: &[&str]) -> Frameworks {
         let mut frameworks = Frameworks::default();
         frameworks.expect(&id(), &info("f", roles), Instant(1));
@@ -360,21 +376,21 @@ mod tests {
     #[test]
     fn a_role_that_it_no_longer_names_is_counted_until_it_holds_nothing() {
         let mut frameworks = expected(&["a", "b"]);
-        frameworks.hold(&id(), &cpus(2, &role("b")));
+        frameworks.hold(&id(), &agent(), &cpus(2, &role("b")));
         frameworks.describe(&id(), info("f", &["a"]), &BTreeSet::new());
         let views = &frameworks.views()[&id()].roles;
         assert_eq!((views.len(), views[1].suppressed), (2, true));
-        frameworks.release(&id(), &cpus(2, &role("b")));
+        frameworks.release(&id(), &agent(), &cpus(2, &role("b")));
         assert_eq!(frameworks.views()[&id()].roles.len(), 1);
     }
 
     #[test]
     fn what_is_held_for_a_role_that_it_never_named_gets_no_offers() {
         let mut frameworks = expected(&["a"]);
-        frameworks.hold(&id(), &cpus(1, &role("z")));
+        frameworks.hold(&id(), &agent(), &cpus(1, &role("z")));
         let views = frameworks.views()[&id()].roles.clone();
         assert_eq!((views[1].suppressed, views[1].allocated["cpus"]), (true, Scalar::whole(1)));
-        frameworks.recount(&id(), [cpus(3, &role("a"))].into_iter());
+        frameworks.recount(&id(), [(agent(), cpus(3, &role("a")))].into_iter());
         assert_eq!(frameworks.views()[&id()].roles[0].allocated["cpus"], Scalar::whole(3));
         assert_eq!(frameworks.views()[&id()].roles.len(), 1);
     }
@@ -382,7 +398,7 @@ mod tests {
     #[test]
     fn only_roles_that_it_names_are_revived() {
         let mut frameworks = expected(&["a", "b"]);
-        frameworks.hold(&id(), &cpus(1, &role("z")));
+        frameworks.hold(&id(), &agent(), &cpus(1, &role("z")));
         frameworks.suppress(&id(), &BTreeSet::from([role("a")]), true);
         let suppressed = |frameworks: &Frameworks| {
             frameworks.views()[&id()].roles.iter().map(|it| it.suppressed).collect::<Vec<_>>()

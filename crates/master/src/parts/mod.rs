@@ -12,6 +12,7 @@ pub(crate) mod offers;
 pub(crate) mod operations;
 pub(crate) mod outbox;
 mod pending;
+mod shared_uses;
 mod short_of_quota;
 pub(crate) mod tasks;
 pub(crate) mod timers;

@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use holdfast_model::{
-    AgentId, ClusterId, Filters, FrameworkId, Instant, Offer, OfferId, Resources, Role,
+    AgentId, ClusterId, Filters, FrameworkId, Identity, Instant, Offer, OfferId, Resources, Role,
     SharedIndex, SharedMap, Term,
 };
 
@@ -88,6 +88,16 @@ impl OfferRows {
 
     fn indexed(&self, id: &OfferId) -> &Offer {
         self.get(id).unwrap_or_else(|| panic!("offer {id} is in the index only"))
+    }
+
+    /// The offers of an agent that hold a shared volume (without allocation).
+    pub(crate) fn with_shared<'a>(
+        &'a self,
+        agent: &'a AgentId,
+        volume: &'a Identity,
+    ) -> impl Iterator<Item = &'a Offer> {
+        let holding = self.records_of_agent(agent);
+        holding.filter(|it| it.resources.get(volume).is_some()).map(|it| &it.offer)
     }
 
     /// What the offers of an agent hold together, without allocations.

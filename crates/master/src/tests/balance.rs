@@ -32,12 +32,12 @@ pub(crate) fn check(bed: &Bed) {
 
 /// What the allocator sees of an agent is how it is, once all that was to be looked at has been.
 fn check_allocator(master: &Master, config: &Config) {
-    let Belief { agents, allocator, .. } = &master.belief;
+    let Belief { agents, allocator, offers, .. } = &master.belief;
     if allocator.is_pending() {
         return;
     }
     for id in agents.states().keys() {
-        let view = agent_view(config, master.ledger(), agents, id, None);
+        let view = agent_view(config, master.ledger(), (agents, offers), id, None);
         assert_eq!(allocator.agent(id), view.as_ref(), "the allocator sees agent {id} as it is");
     }
 }
@@ -112,7 +112,7 @@ fn check_held(master: &Master, byzantine_peers: bool) {
             let is_counted = identity.kind == holdfast_model::ValueKind::Scalar;
             let all = if is_counted { &held } else { &offered }.filter(|it| it == identity);
             assert!(
-                state.total().contains(&all),
+                state.total().contains(&all.shared_once()),
                 "{all} of agent {id} is offered and used, of {}",
                 state.total()
             );
@@ -174,8 +174,13 @@ fn faulty(master: &Master, offer: &holdfast_model::Offer) -> BTreeSet<Identity> 
 /// What each framework is counted to have is what it has.
 fn check_shares(master: &Master) {
     let mut all: BTreeMap<(&FrameworkId, Role), Quantities> = BTreeMap::new();
-    let mut count = |framework, resources: &Resources| {
+    let mut shared = BTreeSet::new();
+    let mut count = |framework, agent, resources: &Resources| {
         for resource in resources.iter() {
+            let is_shared = resource.identity.shared;
+            if is_shared && !shared.insert((framework, agent, resource.identity.clone())) {
+                continue; // However many of its tasks and offers hold it.
+            }
             let role = resource.identity.allocation.clone().unwrap_or_else(Role::any);
             let sum = all
                 .entry((framework, role))
@@ -185,14 +190,17 @@ fn check_shares(master: &Master) {
             *sum = sum.plus(resource.value.quantity());
         }
     };
-    master.offers().values().for_each(|it| count(&it.offer.framework, &it.offer.resources));
+    master
+        .offers()
+        .values()
+        .for_each(|it| count(&it.offer.framework, &it.offer.agent, &it.offer.resources));
     master
         .tasks()
         .values()
         .filter(|it| it.holds())
-        .for_each(|it| count(&it.framework, &it.resources));
-    for state in master.agents().values() {
-        state.executors().iter().for_each(|(key, it)| count(&key.0, &it.resources));
+        .for_each(|it| count(&it.framework, &it.agent, &it.resources));
+    for (id, state) in master.agents().iter() {
+        state.executors().iter().for_each(|(key, it)| count(&key.0, id, &it.resources));
     }
     let views = master.belief.frameworks.views();
     assert!(views.keys().eq(master.frameworks().keys()));

@@ -665,9 +665,10 @@ impl Machine {
             .flat_map(|it| &it.info.resources);
         let volumes: BTreeSet<_> = live
             .map(|it| it.identity.unallocated())
-            .filter(|it| it.persistence.is_some())
+            .filter(|it| it.persistence.is_some() && !it.shared)
             .collect();
-        self.total().contains(&needed) && needed.entries().all(|(it, _)| !volumes.contains(it))
+        self.total().contains(&needed.shared_once())
+            && needed.entries().all(|(it, _)| !volumes.contains(it))
     }
 
     /// A task moves on.

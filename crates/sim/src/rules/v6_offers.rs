@@ -140,7 +140,8 @@ fn check_sum(
         }
         let root = identity.source.as_ref().and_then(|it| it.root.clone());
         let rest = left.entry((identity.name.clone(), root)).or_default();
-        *rest -= amount.value.quantity().as_thousandths() * i64::from(amount.copies);
+        let copies = if identity.shared { 1 } else { i64::from(amount.copies) };
+        *rest -= amount.value.quantity().as_thousandths() * copies;
         if *rest < 0 {
             return Err(format!("more {} of machine {index} is offered and used than there is; the last is {identity}", identity.name));
         }
@@ -148,6 +149,7 @@ fn check_sum(
     Ok(())
 }
 
+/// Whether only one can have it at a time. A shared volume is there once, too, however many have it.
 fn is_single(identity: &Identity) -> bool {
     identity.persistence.is_some() && !identity.shared
 }

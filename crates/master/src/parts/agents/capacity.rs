@@ -25,7 +25,9 @@ pub struct ReservedByOperation {
 /// What an agent has and who has it, without allocations.
 ///
 /// What is free is kept by difference as long as all that is held and reserved is there, once. Where it is not (an agent that has shrunk, a
-/// shared volume that several tasks use), nothing goes below zero, so it is found anew at each change.
+/// volume that is said to be used twice), nothing goes below zero, so it is found anew at each change.
+///
+/// A shared volume is free whoever holds it, from when it is there until an operation takes it away.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Capacity {
     /// All it has, claims laid on it, as far as we know.
@@ -65,20 +67,21 @@ impl Capacity {
 
     pub(super) fn hold(&mut self, resources: &Resources) {
         self.held.add_all(resources);
-        self.take(resources);
+        self.take(&resources.unshared());
     }
 
     pub(super) fn release(&mut self, resources: &Resources) {
         let resources = sized_as_in(&self.held, resources);
         let were_held = self.held.contains(&resources);
         self.held.subtract_all(&resources);
-        self.give_back(&resources, were_held);
+        self.give_back(&resources.unshared(), were_held);
     }
 
     /// Whether whoever holds these can have them. Of what is counted, no more is held than there is; of what has names or numbers (ports), these
     /// are there: an agent may have come back without others that a task still uses.
     pub(super) fn is_held_within(&self, resources: &Resources) -> bool {
         resources.entries().all(|(identity, amount)| match amount.value {
+            _ if identity.shared => self.total.get(identity).is_some(),
             _ if identity.is_exclusive() => {
                 let copies = |it: &Resources| it.get(identity).map_or(0, |it| it.copies);
                 copies(&self.held) <= copies(&self.total)
@@ -191,7 +194,7 @@ impl Capacity {
 
     /// What is free by the full sum, and whether not all that is taken is there.
     fn free_anew(&self) -> (Resources, bool) {
-        let mut taken = self.held.clone();
+        let mut taken = self.held.unshared().into_owned();
         self.reserved.values().for_each(|it| taken.add_all(&it.what));
         let taken = sized_as_in(&self.total, &taken);
         let mut free = self.total.clone();

@@ -74,6 +74,12 @@ impl Hooks for AnyHooks {
     ) -> Vec<(MemberId, String)> {
         self.0.afterwards(service, plan, added)
     }
+    fn before(&self, service: &ServiceView<'_>, step: &Step) -> Option<MemberId> {
+        self.0.before(service, step)
+    }
+    fn dependents(&self, service: &ServiceView<'_>, member: &MemberId) -> Vec<MemberId> {
+        self.0.dependents(service, member)
+    }
     fn refuses(&self, service: &ServiceView<'_>, new: &ServiceSpec) -> Vec<Refusal> {
         self.0.refuses(service, new)
     }

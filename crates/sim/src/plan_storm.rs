@@ -230,6 +230,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_replaced_member_goes_to_another_disk_and_back_to_the_one_that_it_left_only_if_there_is_no_other(
+    ) {
+        // Each agent has one disk of that class, and others beside.
+        for (agents, class, is_elsewhere) in
+            [(3, DiskClass::Path, true), (2, DiskClass::Path, false), (2, DiskClass::Any, false)]
+        {
+            let mut spec = spec();
+            spec.pods[0].volumes.iter_mut().for_each(|it| it.class = class.clone());
+            let mut kit = Kit::of_pods(agents, spec, NoHooks);
+            kit.run_until_content(120_000);
+            let node = MemberId::new("node", 0);
+            let members = |kit: &Kit| kit.service().unwrap().ledger().service.members.clone();
+            let agent = |kit: &Kit| members(kit)[&node].agent.clone();
+            let left = agent(&kit);
+            kit.ask(Request::Replace(node.clone())).unwrap();
+            struck(&mut kit, |_| {}, 1);
+            assert_eq!(agent(&kit) != left, is_elsewhere, "{}", kit.trace());
+        }
+    }
+
     /// Something dies in the middle of a plan, which then comes to its end.
     fn struck(kit: &mut Kit, blow: fn(&mut Kit), late_ms: u64) {
         kit.run_ms(late_ms);

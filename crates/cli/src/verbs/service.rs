@@ -56,8 +56,8 @@ pub enum ServiceVerb {
     Retry(order::StepOrderArgs),
     /// Count a step of a plan as done, whatever is known of it.
     ForceComplete(order::StepOrderArgs),
-    /// Restart a member on its volumes.
-    Restart(order::PodOrderArgs),
+    /// Restart a member on its volumes, or all members of a pod, by its strategy.
+    Restart(order::RestartArgs),
     /// Give a member new, empty volumes elsewhere; the old ones are kept until their claims are given up.
     Replace(order::ReplaceArgs),
     /// Give up the claims that a member had before it was replaced or left; their data go to the trash.

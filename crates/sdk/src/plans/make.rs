@@ -136,22 +136,34 @@ pub(crate) fn restart(
     plan(request, by_strategy(pod, of, &Act::Restart, known))
 }
 
-/// A member gets new volumes; its old claim is released at the end.
-pub(crate) fn replace(request: &PlanRequest<'_>, member: &MemberId) -> Plan {
+/// A member gets new volumes, and those that are told where it is are started anew; its old claim is
+/// released at the end.
+pub(crate) fn replace(
+    request: &PlanRequest<'_>,
+    member: &MemberId,
+    dependents: Vec<MemberId>,
+) -> Plan {
+    let told = dependents.into_iter().map(|it| Step::new(it, Act::Restart)).collect();
     let of = |act| vec![Step::new(member.clone(), act)];
     plan(
         request,
         vec![
             phase("stop", false, of(Act::Stop)),
             phase("place", false, of(Act::Place)),
+            phase("dependents", false, told),
             phase("release", false, of(Act::Release)),
         ],
     )
 }
 
 /// As [`replace`], asked for by the pod's policy; when it only asks, the plan begins paused.
-pub(crate) fn recover(request: &PlanRequest<'_>, member: &MemberId, asks: bool) -> Plan {
-    let mut plan = replace(request, member);
+pub(crate) fn recover(
+    request: &PlanRequest<'_>,
+    member: &MemberId,
+    dependents: Vec<MemberId>,
+    asks: bool,
+) -> Plan {
+    let mut plan = replace(request, member, dependents);
     if asks {
         plan.head.paused = Some(plan.head.asked.clone());
     }

@@ -27,6 +27,8 @@ pub enum Request {
         /// Whether nothing is done.
         is_preview: bool,
     },
+    /// What a request for a plan would do; nothing is changed.
+    Preview(Box<Request>),
     /// A plan begins no further step.
     Pause(PlanKind),
     /// A plan that is paused goes on.

@@ -243,7 +243,7 @@ impl<H: Hooks> ServiceKeeper<H> {
                 _ => self.hooks.may_release(&self.view(), &member, claim),
             };
             match verdict {
-                Verdict::Yes => by = Some(key.plan.name().to_owned()),
+                Verdict::Yes | Verdict::Needless(_) => by = Some(key.plan.name().to_owned()),
                 Verdict::NotYet(why) => waits = Some(why),
                 Verdict::Ask(why) => {
                     waits = Some(format!(
@@ -315,6 +315,7 @@ impl<H: Hooks> ServiceKeeper<H> {
             self.skip(&cursor);
             return true;
         }
+        let step = self.first_of(&cursor, step);
         match self.may_begin(cursor.kind, phase.is_parallel, &step) {
             Verdict::NotYet(why) => {
                 self.set_reason(&key, why);
@@ -330,7 +331,32 @@ impl<H: Hooks> ServiceKeeper<H> {
                 self.begin(&key, step);
                 true
             }
+            Verdict::Needless(why) => {
+                self.log(format!("plan {}: {} is not needed: {why}", key.plan, step.name()));
+                self.skip(&cursor);
+                self.set_step(&key, Step { state: StepState::Done, ..step });
+                true
+            }
         }
+    }
+
+    /// The step that the author wants first, of those that have not begun; it changes places with the
+    /// one whose turn it is.
+    fn first_of(&mut self, cursor: &Cursor, step: Step) -> Step {
+        let Some(id) = self.hooks.before(&self.view(), &step) else { return step };
+        let steps = self.ledger.service.plans.get(&cursor.kind);
+        let steps = steps.and_then(|it| it.steps.get(cursor.phase)).map(Vec::as_slice);
+        let mut later = steps.unwrap_or_default().iter().enumerate().skip(cursor.next + 1);
+        let is_it =
+            |it: &Step| it.member == id && it.act == step.act && it.state == StepState::Pending;
+        let Some((index, first)) = later.find(|it| is_it(it.1)) else { return step };
+        let first = first.clone();
+        self.log(format!("plan {}: {} comes before {}", cursor.kind, first.name(), step.name()));
+        self.commit_service(vec![
+            ServiceChange::Step(cursor.key(cursor.next), Box::new(first.clone())),
+            ServiceChange::Step(cursor.key(index), Box::new(step)),
+        ]);
+        first
     }
 
     fn skip(&mut self, cursor: &Cursor) {
@@ -358,6 +384,7 @@ impl<H: Hooks> ServiceKeeper<H> {
         self.ends.remove(&id);
         self.reasons.remove(&id);
         self.ended.remove(&id);
+        self.shunned.remove(&id);
         let needs_offers = matches!(step.act, Act::Launch | Act::Place);
         self.log(format!("plan {}: {} begins", key.plan, step.name()));
         let mut changes = Vec::new();

@@ -18,6 +18,8 @@ pub enum Verdict {
     NotYet(String),
     /// Only when a person says so, and why.
     Ask(String),
+    /// It is so already, and why; a step counts as done then.
+    Needless(String),
 }
 
 /// What is seen of a step.
@@ -97,6 +99,18 @@ pub trait Hooks {
         Verdict::Yes
     }
 
+    /// Whose step comes before this one, of those of the same phase and act that have not begun: who
+    /// is active may change after a plan was made. Whoever is named is not asked in turn.
+    fn before(&self, _service: &ServiceView<'_>, _step: &Step) -> Option<MemberId> {
+        None
+    }
+
+    /// The members that are told where this one is, in the order in which they are started anew once
+    /// it has been replaced. [`Hooks::may_begin`] says of each whether that is needed.
+    fn dependents(&self, _service: &ServiceView<'_>, _member: &MemberId) -> Vec<MemberId> {
+        Vec::new()
+    }
+
     /// Begins the author's part of a step. Its intent is durable; it is called again after a crash
     /// when [`Hooks::observe`] says that it has not begun.
     fn begin(&mut self, _step: &Step) {}
@@ -122,9 +136,9 @@ pub trait Hooks {
         Vec::new()
     }
 
-    /// The author's own steps at the end of a plan that adds members or puts another spec in force:
-    /// what those that were there before have to do then. `added` are the members that the plan
-    /// starts.
+    /// The author's own steps at the end of a plan that adds or removes members or puts another spec
+    /// in force: what those that were there before have to do then. `added` are the members that the
+    /// plan starts.
     fn afterwards(
         &self,
         _service: &ServiceView<'_>,

@@ -84,6 +84,7 @@ impl<H: Hooks> ServiceKeeper<H> {
             ended: BTreeMap::new(),
             moved: BTreeMap::new(),
             strangers: BTreeMap::new(),
+            shunned: BTreeMap::new(),
             asked: None,
             paces: BTreeMap::new(),
             rests: BTreeMap::new(),

@@ -179,7 +179,7 @@ impl<H: Hooks> ServiceKeeper<H> {
                     made.why_not.push(format!("{}: {why}", member.id));
                     break;
                 }
-                match self.place_one(made, member, &pod) {
+                match self.place_one(now, made, member, &pod) {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err((id, why)) => {
@@ -200,6 +200,7 @@ impl<H: Hooks> ServiceKeeper<H> {
     /// Gives a member a claim, or one without state a place, in this offer.
     fn place_one(
         &mut self,
+        now: Instant,
         made: &mut Use<'_>,
         member: PodMember,
         pod: &PodSpec,
@@ -211,7 +212,7 @@ impl<H: Hooks> ServiceKeeper<H> {
         }
         let Some(task) = self.next_task(pod, &member) else { return Ok(false) };
         let service = self.spec().name.clone();
-        let found = made.rest.fresh(&labels(&service, &id), pod).map_err(|it| (id.clone(), it))?;
+        let found = self.room(now, made, &member, pod).map_err(|it| (id.clone(), it))?;
         let mut member = PodMember {
             agent: Some(made.offer.agent.clone()),
             hostname: made.offer.hostname.clone(),
@@ -238,7 +239,46 @@ impl<H: Hooks> ServiceKeeper<H> {
         }
         made.rest.take(&found.parts);
         made.rest.take(&found.disks);
+        self.shunned.remove(&id);
         Ok(true)
+    }
+
+    /// Room for a member's claim. A disk that it has left is taken again only when it was offered for
+    /// a while, and no other had room meanwhile.
+    fn room(
+        &mut self,
+        now: Instant,
+        made: &Use<'_>,
+        member: &PodMember,
+        pod: &PodSpec,
+    ) -> Result<NewClaim, String> {
+        let (id, agent) = (&member.id, &made.offer.agent);
+        let labels = labels(&self.spec().name, id);
+        let left = member.kept.iter().filter(|it| it.agent == *agent);
+        let left: Vec<&PersistenceId> = left.flat_map(|it| &it.volumes).collect();
+        if left.is_empty() || pod.volumes.is_empty() {
+            return made.rest.fresh(&labels, pod, &[]);
+        }
+        let there = left.iter().filter_map(|it| made.rest.volume(it));
+        let disks: Vec<_> = there.map(|it| it.identity.source.clone()).collect();
+        // Which disk it was is not known when none of its volumes is offered.
+        let elsewhere = (!disks.is_empty()).then(|| made.rest.fresh(&labels, pod, &disks));
+        if let Some(Ok(found)) = elsewhere {
+            return Ok(found);
+        }
+        let found = made.rest.fresh(&labels, pod, &[])?;
+        let since = *self.shunned.entry(id.clone()).or_insert(now);
+        if now.since_ms(since) < DECLINE_MS {
+            let why = format!(
+                "it has left the disk of agent {agent}, and is placed there again only when no other has room"
+            );
+            self.waits(id, why.clone());
+            return Err(why);
+        }
+        self.log(format!(
+            "member {id} is placed on the disk of agent {agent} that it has left: no other with room was offered"
+        ));
+        Ok(found)
     }
 
     /// The operations that make a claim, and what there is once they are done.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use holdfast_model::{
     Identity, Labels, Offer, PersistenceId, Ranges, Reservation, ReservationKind, Resource,
-    Resources, Role, Scalar, SourceKind, Value,
+    Resources, Role, Scalar, Source, SourceKind, Value,
 };
 
 use super::member::{MemberId, PodMember};
@@ -103,16 +103,21 @@ impl Rest {
     }
 
     /// Finds resources for a claim of a member: what is reserved under its labels already, else what
-    /// is free.
+    /// is free. No volume is on one of the disks to avoid.
     ///
     /// # Errors
     /// What is missing.
-    pub(crate) fn fresh(&self, labels: &Labels, pod: &PodSpec) -> Result<NewClaim, String> {
+    pub(crate) fn fresh(
+        &self,
+        labels: &Labels,
+        pod: &PodSpec,
+        avoided: &[Option<Source>],
+    ) -> Result<NewClaim, String> {
         let mut rest = self.clone();
         let own = |it: &Identity| it.reservations.last().is_some_and(|last| last.labels == *labels);
         let mut disks = Vec::new();
         for volume in &pod.volumes {
-            let disk = rest.disk(volume, own)?;
+            let disk = rest.disk(volume, own, avoided)?;
             rest.take(std::slice::from_ref(&disk));
             disks.push(disk);
         }
@@ -165,6 +170,7 @@ impl Rest {
         &self,
         volume: &VolumeSpec,
         own: impl Fn(&Identity) -> bool,
+        avoided: &[Option<Source>],
     ) -> Result<Resource, String> {
         let need = whole(volume.size_mb);
         let fits = |it: &Resource| {
@@ -173,6 +179,7 @@ impl Rest {
                 && !it.identity.revocable
                 && is_of_class(&it.identity, &volume.class)
                 && need <= it.value.quantity()
+                && !avoided.contains(&it.identity.source)
                 && (own(&it.identity) || !it.identity.is_reserved())
         };
         let mut found: Vec<Resource> = self.left.iter().filter(fits).collect();

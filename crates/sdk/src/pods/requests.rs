@@ -8,7 +8,7 @@ use holdfast_model::Instant;
 
 use super::command::{Answer, Command, Refused, Request};
 use super::hooks::{Hooks, ServiceView};
-use super::member::{MemberId, PodMember, Target};
+use super::member::{KeptClaim, MemberId, PodMember, Target};
 use super::{Guard, ServiceChange, ServiceKeeper};
 use crate::plans::{self, Act, Plan, PlanKind, PlanRequest, Rolled, Signed, Step, StepState};
 use crate::spec::{change, Consequence, Difference, Refusal, ServiceSpec};
@@ -37,24 +37,13 @@ impl<H: Hooks> ServiceKeeper<H> {
             Request::Resume(kind) => self.resume(kind),
             Request::Retry(kind, step) => self.retry(now, by, kind, &step),
             Request::ForceComplete(kind, step) => self.force(now, by, kind, &step),
-            Request::Restart(pod, index) => self.restart(now, &by, &pod, index),
-            Request::Replace(id) => {
-                self.idle()?;
-                let id = self.known(&id)?;
-                let request = self.plan_request(PlanKind::Replace, &by, now);
-                let plan = plans::replace(&request, &id);
+            Request::Preview(of) => self.foresee(now, &by, &of),
+            Request::Restart(..) | Request::Replace(_) | Request::Uninstall { .. } => {
+                let plan = self.planned(now, &by, &command.request)?;
                 Ok(self.start_plan(plan))
             }
             Request::ScaleIn(pod, count) => self.scale_in(now, &by, &pod, count),
             Request::Release(id) => self.release(now, by, &id),
-            Request::Uninstall { is_release } => {
-                self.idle()?;
-                let act = if is_release { Act::GiveUp } else { Act::Release };
-                let request = self.plan_request(PlanKind::Uninstall, &by, now);
-                let members = &self.ledger.service.members;
-                let plan = plans::uninstall(&request, self.spec(), members, &act);
-                Ok(self.start_plan(plan))
-            }
             Request::Start(kind) => self.start_own(now, &by, kind),
             Request::Adopt | Request::New => Ok(Answer::default()),
         }
@@ -243,8 +232,50 @@ impl<H: Hooks> ServiceKeeper<H> {
         rolled
     }
 
-    fn restart(&mut self, now: Instant, by: &str, pod: &str, index: Option<u32>) -> Answered {
+    /// The plan that a request asks for; nothing is changed.
+    fn planned(&self, now: Instant, by: &str, request: &Request) -> Result<Plan, Refused> {
         self.idle()?;
+        match request {
+            Request::Restart(pod, index) => self.restart(now, by, pod, *index),
+            Request::Replace(id) => {
+                let id = self.known(id)?;
+                let dependents = self.hooks.dependents(&self.view(), &id);
+                let request = self.plan_request(PlanKind::Replace, by, now);
+                Ok(plans::replace(&request, &id, dependents))
+            }
+            Request::Uninstall { is_release } => {
+                let act = if *is_release { Act::GiveUp } else { Act::Release };
+                let request = self.plan_request(PlanKind::Uninstall, by, now);
+                let members = &self.ledger.service.members;
+                Ok(plans::uninstall(&request, self.spec(), members, &act))
+            }
+            Request::ScaleIn(pod, count) => self.smaller(now, by, pod, *count).map(|it| it.2),
+            _ => Err(Refused::Conflict(
+                "what this would do cannot be shown beforehand; ask without `plan`".to_owned(),
+            )),
+        }
+    }
+
+    /// What a request would do, in words.
+    fn foresee(&self, now: Instant, by: &str, request: &Request) -> Answered {
+        let Request::Release(id) = request else {
+            return Ok(answer_of(&self.planned(now, by, request)?, Vec::new()));
+        };
+        let unsaid = self.releasable(id)?.kept.iter().filter(|it| it.released.is_none());
+        let words = |claim: &KeptClaim| {
+            let volume = |it| format!("{id}: volume {it} at {} is destroyed", claim.hostname);
+            claim.volumes.iter().map(volume).collect::<Vec<_>>()
+        };
+        Ok(Answer { steps: unsaid.flat_map(words).collect(), ..Answer::default() })
+    }
+
+    fn restart(
+        &self,
+        now: Instant,
+        by: &str,
+        pod: &str,
+        index: Option<u32>,
+    ) -> Result<Plan, Refused> {
         let spec = self.spec().pod(pod).cloned();
         let spec = spec.ok_or_else(|| Refused::NotFound(format!("there is no pod {pod}")))?;
         let of = match index {
@@ -255,11 +286,24 @@ impl<H: Hooks> ServiceKeeper<H> {
                 .collect(),
         };
         let request = self.plan_request(PlanKind::Restart, by, now);
-        let plan = plans::restart(&request, &spec, of, &self.ledger.service.members);
-        Ok(self.start_plan(plan))
+        Ok(plans::restart(&request, &spec, of, &self.ledger.service.members))
     }
 
     fn scale_in(&mut self, now: Instant, by: &str, pod: &str, count: u32) -> Answered {
+        let (generation, spec, plan) = self.smaller(now, by, pod, count)?;
+        let same = self.index.generations.keys().map(|it| ((pod.to_owned(), *it), false)).collect();
+        let changes = self.put_in_force(now, by.to_owned(), generation, spec, &same);
+        Ok(self.start_with(changes, plan))
+    }
+
+    /// The spec with fewer members of a pod, its generation, and the plan that leads to it.
+    fn smaller(
+        &self,
+        now: Instant,
+        by: &str,
+        pod: &str,
+        count: u32,
+    ) -> Result<(u64, ServiceSpec, Plan), Refused> {
         self.idle()?;
         let (generation, old) = match self.ledger.service.wanted() {
             Some((generation, spec)) => (generation, spec.clone()),
@@ -277,12 +321,14 @@ impl<H: Hooks> ServiceKeeper<H> {
         }
         changed.count = count;
         spec.check().map_err(Refused::Spec)?;
+        let refused = self.hooks.refuses(&self.view(), &spec);
+        if !refused.is_empty() {
+            return Err(Refused::Change(refused));
+        }
         let leaving = (count..was).rev().map(|it| MemberId::new(pod, it)).collect();
         let request = self.plan_request(PlanKind::Decommission, by, now);
-        let plan = plans::decommission(&request, leaving);
-        let same = self.index.generations.keys().map(|it| ((pod.to_owned(), *it), false)).collect();
-        let changes = self.put_in_force(now, by.to_owned(), generation + 1, spec, &same);
-        Ok(self.start_with(changes, plan))
+        let plan = self.with_own_end(plans::decommission(&request, leaving), &spec);
+        Ok((generation + 1, spec, plan))
     }
 
     fn start_own(&mut self, now: Instant, by: &str, kind: PlanKind) -> Answered {
@@ -302,18 +348,24 @@ impl<H: Hooks> ServiceKeeper<H> {
     }
 
     fn release(&mut self, now: Instant, by: String, id: &MemberId) -> Answered {
-        let Some(mut member) = self.member(id).cloned() else {
-            return Err(Refused::NotFound(format!("there is no member {id}")));
-        };
-        let mut unsaid = member.kept.iter_mut().filter(|it| it.released.is_none()).peekable();
-        if unsaid.peek().is_none() {
-            return Err(Refused::Conflict(format!("no claim of member {id} is kept")));
-        }
+        let mut member = self.releasable(id)?.clone();
+        let unsaid = member.kept.iter_mut().filter(|it| it.released.is_none());
         unsaid.for_each(|it| it.released = Some((by.clone(), now)));
         self.log(format!("the old claims of member {id} are released by {by}"));
         self.commit_member(member);
         self.revive();
         Ok(Answer::default())
+    }
+
+    /// A member of which a claim is kept that nobody has released.
+    fn releasable(&self, id: &MemberId) -> Result<&PodMember, Refused> {
+        let Some(member) = self.member(id) else {
+            return Err(Refused::NotFound(format!("there is no member {id}")));
+        };
+        match member.kept.iter().any(|it| it.released.is_none()) {
+            true => Ok(member),
+            false => Err(Refused::Conflict(format!("no claim of member {id} is kept"))),
+        }
     }
 
     fn plan_of(&self, kind: PlanKind) -> Result<&Plan, Refused> {

@@ -43,6 +43,8 @@ pub struct ServiceKeeper<H> {
     pub(super) moved: BTreeMap<MemberId, BTreeMap<PersistenceId, AgentId>>,
     /// Members of which there are volumes that the ledger does not know.
     pub(super) strangers: BTreeMap<MemberId, String>,
+    /// Since when a disk that a member has left is offered to it, and no other with room.
+    pub(super) shunned: BTreeMap<MemberId, Instant>,
     /// The last member that was asked about.
     pub(super) asked: Option<MemberId>,
     pub(super) paces: BTreeMap<MemberId, Pace>,

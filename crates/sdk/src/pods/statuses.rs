@@ -353,7 +353,8 @@ impl<H: Hooks> ServiceKeeper<H> {
         let Some((id, asks)) = due else { return };
         let by = format!("the recovery policy of pod {}", id.pod);
         let request = self.plan_request(PlanKind::Recover, &by, now);
-        let plan = plans::recover(&request, &id, asks);
+        let dependents = self.hooks.dependents(&self.view(), &id);
+        let plan = plans::recover(&request, &id, dependents, asks);
         self.log(format!("member {id} has lost its agent: a plan to replace it is made by {by}"));
         self.start_plan(plan);
     }

@@ -24,9 +24,27 @@ struct Said {
     /// What is said next.
     words: Vec<(MemberId, Vec<u8>)>,
     refused: Vec<crate::spec::Refusal>,
+    /// Who comes before all others.
+    first: Option<MemberId>,
+    /// Who knows where a member is, and whether he must be told anew.
+    told: Vec<MemberId>,
+    needless: Option<MemberId>,
 }
 
 impl Hooks for Said {
+    fn before(&self, _: &ServiceView<'_>, step: &crate::plans::Step) -> Option<MemberId> {
+        let first = self.first.clone().filter(|it| it.pod == step.member.pod);
+        first.filter(|it| *it != step.member)
+    }
+    fn dependents(&self, _: &ServiceView<'_>, _: &MemberId) -> Vec<MemberId> {
+        self.told.clone()
+    }
+    fn may_begin(&self, _: &ServiceView<'_>, step: &crate::plans::Step) -> Verdict {
+        match self.needless.as_ref() == Some(&step.member) {
+            true => Verdict::Needless("it knows".into()),
+            false => Verdict::Yes,
+        }
+    }
     fn may_release(&self, _: &ServiceView<'_>, _: &PodMember, _: &KeptClaim) -> Verdict {
         self.release.clone().unwrap_or(Verdict::Ask("not said".into()))
     }
@@ -454,6 +472,85 @@ fn the_author_says_when_data_have_streamed() {
 }
 
 #[test]
+fn the_authors_first_one_goes_first_whatever_the_plan_said_when_it_was_made() {
+    let mut cluster = content(ring(), 3);
+    cluster.keeper.hooks_mut().first = Some(MemberId::new("node", 2));
+    let task = |it: &Cluster, index| it.member("node", index).run.unwrap().task;
+    let before: Vec<TaskId> = (0..3).map(|it| task(&cluster, it)).collect();
+    cluster.ask(Request::Restart("node".into(), None)).unwrap();
+    cluster.until_content();
+    let order = [2, 1, 0].map(|it: usize| before[it].clone());
+    assert_eq!(cluster.killed, order, "it changes places with the one whose turn it was");
+    assert_eq!(cluster.status(PlanKind::Restart), Status::Complete);
+}
+
+#[test]
+fn those_that_are_told_where_a_member_is_are_started_anew_when_it_was_replaced_if_need_be() {
+    let mut cluster = content(ring(), 4);
+    let of = |it| MemberId::new("node", it);
+    let hooks = cluster.keeper.hooks_mut();
+    (hooks.told, hooks.needless) = (vec![of(0), of(2)], Some(of(2)));
+    hooks.release = Some(Verdict::Yes);
+    let told = cluster.member("node", 0).run.unwrap().task;
+    let knows = cluster.member("node", 2).run;
+    let would = cluster.ask(Request::Preview(Box::new(Request::Replace(of(1))))).unwrap();
+    assert!(cluster.killed.is_empty() && cluster.keeper.state().plan.is_none(), "only shown");
+    let answer = cluster.ask(Request::Replace(of(1))).unwrap();
+    let steps =
+        ["node-1:stop", "node-1:place", "node-0:restart", "node-2:restart", "node-1:release"];
+    assert_eq!(
+        (answer.steps.as_slice(), would.steps),
+        (&steps.map(String::from)[..], answer.steps.clone())
+    );
+    cluster.until_content();
+    assert_eq!(cluster.killed[1..], [told]);
+    assert_eq!(cluster.member("node", 2).run, knows, "it was not needed");
+}
+
+#[test]
+fn a_member_is_not_placed_on_the_disk_that_it_has_left_unless_there_is_no_other() {
+    let mut cluster = content(ring(), 4);
+    let left = cluster.member("node", 1).agent;
+    cluster.keeper.hooks_mut().release = Some(Verdict::Yes);
+    cluster.ask(Request::Replace(MemberId::new("node", 1))).unwrap();
+    cluster.until_content();
+    assert_ne!(cluster.member("node", 1).agent, left);
+    let mut alone = content(ring(), 3);
+    let before = alone.member("node", 1);
+    alone.ask(Request::Replace(MemberId::new("node", 1))).unwrap();
+    alone.rounds(3);
+    let waits = alone.keeper.state().waits;
+    assert!(waits[0].1.contains("only when no other has room"), "{waits:?}");
+    alone.rounds(20);
+    let after = alone.member("node", 1);
+    assert!(after.is_ready() && after.agent == before.agent && after.volumes != before.volumes);
+    assert!(alone.log.iter().any(|it| it.contains("no other with room was offered")));
+}
+
+#[test]
+fn what_a_request_would_do_is_told_and_not_done() {
+    let mut cluster = content(ring(), 4);
+    let preview = |request| Request::Preview(Box::new(request));
+    let id = MemberId::new("node", 1);
+    for (request, first) in [
+        (Request::Restart("node".into(), None), "node-0:restart"),
+        (Request::ScaleIn("node".into(), 2), "node-2:leave"),
+        (Request::Uninstall { is_release: false }, "node-2:stop"),
+    ] {
+        assert_eq!(cluster.ask(preview(request)).unwrap().steps[0], first);
+    }
+    assert!(cluster.ask(preview(Request::Release(id.clone()))).is_err(), "nothing is kept");
+    assert!(cluster.ask(preview(Request::Adopt)).is_err());
+    assert!(cluster.keeper.is_content() && cluster.killed.is_empty());
+    cluster.ask(Request::Replace(id.clone())).unwrap();
+    cluster.rounds(20);
+    let steps = cluster.ask(preview(Request::Release(id))).unwrap().steps;
+    assert_eq!(steps[0], "node-1: volume ring-node-1-0-1 at a1 is destroyed");
+    cluster.rounds(5);
+    assert!(cluster.destroyed.is_empty());
+}
+
+#[test]
 fn a_member_that_leaves_is_stopped_by_the_hooks_word_and_its_names_are_not_given_again() {
     let mut cluster = content(ring(), 3);
     let last = cluster.member("node", 2);
@@ -744,6 +841,8 @@ fn what_the_author_refuses_of_a_spec_is_not_put_in_force() {
     };
     cluster.keeper.hooks_mut().refused = vec![refusal.clone()];
     let asked = Request::Spec { spec: changed("serve better"), is_preview: false };
-    assert_eq!(cluster.ask(asked), Err(Refused::Change(vec![refusal])));
+    assert_eq!(cluster.ask(asked), Err(Refused::Change(vec![refusal.clone()])));
+    let fewer = cluster.ask(Request::ScaleIn("node".into(), 2));
+    assert_eq!(fewer, Err(Refused::Change(vec![refusal])), "fewer members are another spec, too");
     assert_eq!(cluster.keeper.spec(), &ring());
 }

@@ -5,8 +5,10 @@
 use holdfast_sdk::net::rows::{DoneRow, OrderDocument, PlanRow, PodRow};
 
 use super::find::{asker, find, Service};
+use super::update::path;
 use crate::failure::Failure;
-use crate::verbs::change::{confirm_by_name, DestroyArgs};
+use crate::failure::EXIT_NOT_PLACED;
+use crate::verbs::change::{confirm_by_name, DestroyArgs, PlanArgs};
 use crate::verbs::Context;
 
 /// Which plan.
@@ -37,13 +39,16 @@ pub struct StepOrderArgs {
     pub plan: Option<String>,
 }
 
-/// Which member.
+/// Who is started anew.
 #[derive(Clone, Debug, clap::Args)]
-pub struct PodOrderArgs {
+pub struct RestartArgs {
     /// The service: its name, or the id of its framework.
     pub service: String,
-    /// The member, such as node-0.
+    /// The member, such as node-0; or a pod, such as node, for all of its members, by its strategy.
     pub pod: String,
+    /// Whether it is only planned.
+    #[command(flatten)]
+    pub plan: PlanArgs,
 }
 
 /// Which member gets new disks.
@@ -53,6 +58,9 @@ pub struct ReplaceArgs {
     pub service: String,
     /// The member, such as node-0.
     pub pod: String,
+    /// Whether it is only planned.
+    #[command(flatten)]
+    pub plan: PlanArgs,
     /// Do not ask.
     #[arg(short, long)]
     pub yes: bool,
@@ -65,6 +73,9 @@ pub struct ReleaseArgs {
     pub service: String,
     /// The member, such as node-0.
     pub pod: String,
+    /// Whether it is only planned.
+    #[command(flatten)]
+    pub plan: PlanArgs,
     /// Do not ask.
     #[arg(short, long)]
     pub yes: bool,
@@ -75,6 +86,9 @@ pub struct ReleaseArgs {
 pub struct UninstallArgs {
     /// Its name, or the id of its framework.
     pub service: String,
+    /// Whether it is only planned.
+    #[command(flatten)]
+    pub plan: PlanArgs,
     /// Do not ask.
     #[arg(short, long)]
     pub yes: bool,
@@ -110,14 +124,21 @@ pub async fn step(context: &Context, args: &StepOrderArgs, verb: &str) -> anyhow
     order(&service, context, &format!("/v1/plans/{plan}/{verb}"), step).await
 }
 
-/// Has a member restart where it is.
+/// Has a member, or all of a pod one after the other, restart where they are.
 ///
 /// # Errors
-/// When there is no such service or member, or it refuses.
-pub async fn restart(context: &Context, args: &PodOrderArgs) -> anyhow::Result<i32> {
+/// When there is no such service, member or pod, or it refuses.
+pub async fn restart(context: &Context, args: &RestartArgs) -> anyhow::Result<i32> {
     let service = find(context, &args.service).await?;
-    let pod = pod_of(&service, &args.pod).await?;
-    order(&service, context, &format!("/v1/pods/{}/restart", pod.name), None).await
+    let rows = service.get::<Vec<PodRow>>("/v1/pods").await?;
+    if !rows.iter().any(|it| it.name == args.pod || it.pod == args.pod) {
+        return Err(Failure::not_found(
+            format!("service `{}` has no member and no pod `{}`", service.name, args.pod),
+            format!("see `holdfast service pods {}`", service.name),
+        )
+        .into());
+    }
+    planned(&service, context, &format!("/v1/pods/{}/restart", args.pod), args.plan).await
 }
 
 /// Has a member begin anew on other volumes.
@@ -127,6 +148,10 @@ pub async fn restart(context: &Context, args: &PodOrderArgs) -> anyhow::Result<i
 pub async fn replace(context: &Context, args: &ReplaceArgs) -> anyhow::Result<i32> {
     let service = find(context, &args.service).await?;
     let pod = pod_of(&service, &args.pod).await?;
+    let path = format!("/v1/pods/{}/replace", pod.name);
+    if args.plan.plan {
+        return planned(&service, context, &path, args.plan).await;
+    }
     let held: Vec<&str> = pod.volumes.iter().map(|it| it.id.as_str()).collect();
     let question = format!(
         "Give {} of service `{}` new, empty volumes on another place? What it has now ({}) is kept, and not used any more.",
@@ -136,7 +161,7 @@ pub async fn replace(context: &Context, args: &ReplaceArgs) -> anyhow::Result<i3
     );
     let agreed = DestroyArgs { yes: args.yes, ..DestroyArgs::default() };
     confirm_by_name(context, &question, &pod.name, agreed)?;
-    order(&service, context, &format!("/v1/pods/{}/replace", pod.name), None).await
+    order(&service, context, &path, None).await
 }
 
 /// Has the claims that are kept of a member be given up.
@@ -153,6 +178,10 @@ pub async fn release(context: &Context, args: &ReleaseArgs) -> anyhow::Result<i3
         )
         .into());
     }
+    let path = format!("/v1/pods/{}/release", pod.name);
+    if args.plan.plan {
+        return planned(&service, context, &path, args.plan).await;
+    }
     let question = format!(
         "Give up what {} of service `{}` had before ({})? The data go to the trash.",
         pod.name,
@@ -161,7 +190,7 @@ pub async fn release(context: &Context, args: &ReleaseArgs) -> anyhow::Result<i3
     );
     let agreed = DestroyArgs { yes: args.yes, ..DestroyArgs::default() };
     confirm_by_name(context, &question, &pod.name, agreed)?;
-    order(&service, context, &format!("/v1/pods/{}/release", pod.name), None).await
+    order(&service, context, &path, None).await
 }
 
 /// Has all members of a service end.
@@ -170,6 +199,9 @@ pub async fn release(context: &Context, args: &ReleaseArgs) -> anyhow::Result<i3
 /// When there is no such service, nobody agreed, or it refuses.
 pub async fn uninstall(context: &Context, args: &UninstallArgs) -> anyhow::Result<i32> {
     let service = find(context, &args.service).await?;
+    if args.plan.plan {
+        return planned(&service, context, "/v1/uninstall", args.plan).await;
+    }
     let rows = service.get::<Vec<PodRow>>("/v1/pods").await?;
     let volumes: usize = rows.iter().map(|it| it.volumes.len()).sum();
     let question = format!(
@@ -180,6 +212,29 @@ pub async fn uninstall(context: &Context, args: &UninstallArgs) -> anyhow::Resul
     let agreed = DestroyArgs { yes: args.yes, ..DestroyArgs::default() };
     confirm_by_name(context, &question, &service.name, agreed)?;
     order(&service, context, "/v1/uninstall", None).await
+}
+
+/// Does what begins a plan, or says which steps that would have: each on a line of its own.
+async fn planned(
+    service: &Service<'_>,
+    context: &Context,
+    at: &str,
+    plan: PlanArgs,
+) -> anyhow::Result<i32> {
+    if !plan.plan {
+        return order(service, context, at, None).await;
+    }
+    let document = OrderDocument { step: None, count: None, by: asker() };
+    let would = service.post::<DoneRow>(&path(at, plan), &document).await?;
+    match context.format.is_table() {
+        true => {
+            would.steps.iter().try_for_each(|it| context.console.put(&format!("{it}\n")))?;
+            context.remark(&would.message);
+        }
+        false => context.put_value(&would.raw)?,
+    }
+    context.remark("nothing was changed: this is a plan");
+    Ok(EXIT_NOT_PLACED)
 }
 
 async fn order(

@@ -63,7 +63,8 @@ pub async fn scale(context: &Context, args: &ScaleArgs) -> anyhow::Result<i32> {
     tell(context, &service, &change, args.plan)
 }
 
-fn path(path: &str, plan: PlanArgs) -> String {
+/// Where something is asked for, or only what it would do.
+pub fn path(path: &str, plan: PlanArgs) -> String {
     if plan.plan {
         format!("{path}?plan=true")
     } else {

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::super::rows::{ChangeRow, DoneRow, OrderDocument, SpecDocument};
 use super::super::spec_file::parse_spec;
-use super::told::{change_row, done_row, fewer, refusal};
+use super::told::{change_row, done_row, fewer, refusal, would_row};
 use crate::plans::PlanKind;
 use crate::pods::{Answer, Command, MemberId, Refused, Request};
 use crate::spec::ServiceSpec;
@@ -120,8 +120,10 @@ impl FrameworkApi for Front {
         }
         let is_release = query.get("release").is_some_and(|it| it == "true");
         let request = order(&parts, document.step, is_release).ok_or_else(|| unknown(path))??;
+        let request = if is_preview { Request::Preview(Box::new(request)) } else { request };
         let answer = self.ask(|answer| Question::Order(Command { by, request }, answer)).await?;
-        answer.map(|it| JsonText::of::<DoneRow>(&done_row(&it))).map_err(|it| refusal(&it))
+        let row = if is_preview { would_row } else { done_row };
+        answer.map(|it| JsonText::of::<DoneRow>(&row(&it))).map_err(|it| refusal(&it))
     }
 }
 
@@ -152,16 +154,13 @@ impl Front {
             }
             Scaled::In(now) => now,
         };
-        let mut row =
-            ChangeRow { differences: vec![fewer(pod, now, count)], ..ChangeRow::default() };
-        if !is_preview {
-            let request = Request::ScaleIn(pod.to_owned(), count);
-            let answer =
-                self.ask(|answer| Question::Order(Command { by, request }, answer)).await?;
-            let done = done_row(&answer.map_err(|it| refusal(&it))?);
-            row = ChangeRow { plan: done.plan, steps: done.steps, accepted: true, ..row };
-        }
-        Ok(JsonText::of(&row))
+        let request = Request::ScaleIn(pod.to_owned(), count);
+        let request = if is_preview { Request::Preview(Box::new(request)) } else { request };
+        let answer = self.ask(|answer| Question::Order(Command { by, request }, answer)).await?;
+        let done = done_row(&answer.map_err(|it| refusal(&it))?);
+        let differences = vec![fewer(pod, now, count)];
+        let accepted = !is_preview;
+        Ok(JsonText::of(&ChangeRow { differences, plan: done.plan, steps: done.steps, accepted }))
     }
 
     async fn change(&self, command: Command, is_preview: bool) -> Result<JsonText, Refusal> {

@@ -52,6 +52,15 @@ pub(super) fn done_row(answer: &Answer) -> DoneRow {
     DoneRow { message, plan, steps: answer.steps.clone() }
 }
 
+/// What would be done.
+pub(super) fn would_row(answer: &Answer) -> DoneRow {
+    let message = match &answer.plan {
+        Some(plan) => format!("plan {plan} would have {} steps", answer.steps.len()),
+        None => "what is kept would be given up".to_owned(),
+    };
+    DoneRow { message, ..done_row(answer) }
+}
+
 /// Why nothing was done.
 pub(super) fn refusal(refused: &Refused) -> Refusal {
     let words = refused.to_string();

@@ -85,6 +85,10 @@ def scheduler(cluster, zookeeper, port):
         "dfs.heartbeat.interval=1", "dfs.namenode.heartbeat.recheck-interval=2000", "dfs.namenode.safemode.extension=0",
         "dfs.ha.tail-edits.period=1", "dfs.ha.log-roll.period=5", "ha.zookeeper.session-timeout.ms=4000", "ha.health-monitor.check-interval.ms=500",
         "ha.health-monitor.rpc-timeout.ms=15000", "dfs.namenode.fs-limits.min-block-size=65536", "dfs.blocksize=65536",
+        # Blocks are small, and many: two at a time would take minutes to be copied anew.
+        "dfs.namenode.replication.work.multiplier.per.iteration=20", "dfs.namenode.replication.max-streams=20",
+        "dfs.namenode.replication.max-streams-hard-limit=40",
+        "dfs.namenode.decommission.interval=1s", "dfs.journalnode.sync.interval=2000",
         "dfs.namenode.redundancy.interval.seconds=1s", "dfs.namenode.reconstruction.pending.timeout-sec=10",
     ]
     options = [
@@ -234,7 +238,8 @@ class Writer(threading.Thread):
             now = time.monotonic()
             self.longest, last = max(self.longest, now - last), now
             self.acknowledged[path] = (len(body), zlib.crc32(body))
-            time.sleep(0.02)
+            # What takes longer would write so much that to read it back takes longer still.
+            time.sleep(0.02 if BOUNDED else 0.2)
 
     def stop(self):
         self.is_over = True
@@ -313,7 +318,7 @@ def again(daemon):
 
 
 def serves(cluster, service, writer):
-    until("every member serves again", lambda: cluster.well() == 3 and service.whole() and service.active(), within=300, pause=0.3)
+    until("every member serves again", lambda: cluster.well() == len(cluster.agents) and service.whole() and service.active(), within=300, pause=0.3)
     writer.wait_for_more()
 
 
@@ -341,9 +346,9 @@ def fails_over(cluster, service, writer):
         serves(cluster, service, writer)
 
 
-def order(service, path):
-    """Tells the service something, and waits until that is done."""
-    status, _, body = ask(service.address, "POST", "/v1/" + path, b"{}", kind="application/json")
+def order(service, path, **words):
+    """Tells the service something; what is returned says whether it is done."""
+    status, _, body = ask(service.address, "POST", "/v1/" + path, json.dumps(words).encode(), kind="application/json")
     assert status == 200, (path, status, body)
     plan = json.loads(body)["plan"]
 
@@ -377,7 +382,8 @@ def refused(cluster, service, writer, daemon):
 
 
 def planned(cluster, service, writer):
-    """What is done on purpose: restarts one after the other, a name node and a data node on new volumes."""
+    """What is done on purpose: restarts one after the other, a journal node and a data node on another disk, one more data node, one fewer."""
+    active = service.active()
     for what, path in [
             ("both name nodes are restarted, one after the other", "pods/name/restart"),
             ("all journal nodes are restarted, one after the other", "pods/journal/restart"),
@@ -386,9 +392,34 @@ def planned(cluster, service, writer):
         with step(what):
             until(what, order(service, path), within=400, pause=0.5)
             serves(cluster, service, writer)
-    with step("a data node gets new volumes, and the old claim goes once all blocks have their copies"):
+        if "/name/" in path:
+            # The standby first: so the file system changes hands once.
+            assert service.active() != active, "the active name node was restarted first"
+    cluster.add_agent("r4", RESOURCES)
+    with step("a journal node gets a new volume on another machine, and the old claim goes once it has all edits"):
+        until("it is replaced", order(service, "pods/journal-1/replace"), within=600, pause=0.5)
+        serves(cluster, service, writer)
+    moved(cluster, service, "journal-1")
+    with step("a data node gets new volumes on another machine, and the old claim goes once all blocks have their copies"):
         until("it is replaced", order(service, "pods/data-1/replace"), within=400, pause=0.5)
         serves(cluster, service, writer)
+    moved(cluster, service, "data-1")
+    with step("a fourth data node"):
+        until("it is there", order(service, "pods/data/scale", count=4), within=400, pause=0.5)
+        serves(cluster, service, writer)
+    with step("it is decommissioned, and its claim goes once it is empty"):
+        until("it has left", order(service, "pods/data/scale", count=3), within=400, pause=0.5)
+        serves(cluster, service, writer)
+    for pod, count, why in [("data", 2, "files have 3 copies"), ("journal", 2, "3 journal nodes and 2 name nodes"), ("name", 1, "2 name nodes")]:
+        status, _, body = ask(service.address, "POST", "/v1/pods/%s/scale" % pod, json.dumps({"count": count}).encode(), kind="application/json")
+        assert status == 409 and why in body.decode(), (pod, status, body)
+    print("            fewer data nodes than copies, fewer journal nodes and fewer name nodes: refused")
+
+
+def moved(cluster, service, member):
+    """Whether a member is on the machine that was added, and has nothing elsewhere."""
+    row = next(row for row in service.read("pods") if row["name"] == member)
+    assert service.place(member) == len(cluster.agents) and not row["kept"], row
 
 
 def story(cluster):

@@ -10,7 +10,7 @@ use crate::settings::NodeSettings;
 use crate::volumes::storage;
 
 /// Settings that are worked out here, with all that is below them.
-pub const OWN_KEYS: [&str; 29] = [
+pub const OWN_KEYS: [&str; 32] = [
     "dfs.client.failover.proxy.provider",
     "dfs.client.use.datanode.hostname",
     "dfs.datanode.address",
@@ -24,13 +24,16 @@ pub const OWN_KEYS: [&str; 29] = [
     "dfs.ha.namenode.id",
     "dfs.ha.namenodes",
     "dfs.ha.zkfc.port",
+    "dfs.hosts.exclude",
     "dfs.internal.nameservices",
     "dfs.journalnode.edits.dir",
+    "dfs.journalnode.enable.sync",
     "dfs.journalnode.http-address",
     "dfs.journalnode.rpc-address",
     "dfs.journalnode.rpc-bind-host",
     "dfs.namenode.datanode.registration.ip-hostname-check",
     "dfs.namenode.edits.dir",
+    "dfs.namenode.hosts.provider.classname",
     "dfs.namenode.http-address",
     "dfs.namenode.name.dir",
     "dfs.namenode.rpc-address",
@@ -43,6 +46,12 @@ pub const OWN_KEYS: [&str; 29] = [
 ];
 /// What begins the settings of `core-site.xml`.
 const CORE: [&str; 5] = ["fs.", "ha.", "hadoop.", "io.", "ipc."];
+
+/// The file in a name node's sandbox that names the data nodes to be emptied.
+pub const EXCLUDED: &str = "conf/excluded";
+
+/// How often a journal node asks another one what it has missed, in milliseconds.
+const SYNC_INTERVAL: &str = "dfs.journalnode.sync.interval";
 
 /// The two files of a configuration, as names and values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,6 +134,12 @@ fn journal(config: &mut Config, order: &Order, sandbox: &Path) {
     config.set("dfs.journalnode.rpc-address", order.here.address("rpc"));
     config.set("dfs.journalnode.rpc-bind-host", order.here.host.clone());
     config.set("dfs.journalnode.http-address", order.here.address("http"));
+    // What one has missed it copies from the others by itself.
+    config.set("dfs.journalnode.enable.sync", "true");
+    let is_set = config.hdfs.iter().any(|it| it.0 == SYNC_INTERVAL);
+    if !is_set {
+        config.set(SYNC_INTERVAL, "10000");
+    }
 }
 
 fn name(config: &mut Config, order: &Order, cluster: Option<&str>, sandbox: &Path) {
@@ -137,6 +152,7 @@ fn name(config: &mut Config, order: &Order, cluster: Option<&str>, sandbox: &Pat
     // The journal nodes fence: they take edits of the last writer alone. The configuration wants a method beside.
     config.set("dfs.ha.fencing.methods", "shell(/bin/true)");
     config.set("dfs.namenode.datanode.registration.ip-hostname-check", "false");
+    config.set("dfs.hosts.exclude", sandbox.join(EXCLUDED).to_string_lossy());
     config.set("ha.zookeeper.quorum", zookeeper.clone());
     config.set(
         "ha.zookeeper.parent-znode",
@@ -238,7 +254,8 @@ mod tests {
     fn whatever_is_worked_out_cannot_be_set() {
         for kind in [Kind::Journal, Kind::Name, Kind::Data] {
             let config = of_member(&order(kind, 0), Some("c"), Path::new("/box"));
-            let free = ["dfs.replication", "hadoop.tmp.dir", "dfs.datanode.synconclose"];
+            let free =
+                ["dfs.replication", "hadoop.tmp.dir", "dfs.datanode.synconclose", SYNC_INTERVAL];
             for (key, _) in config.core.iter().chain(&config.hdfs) {
                 let is_own =
                     OWN_KEYS.iter().any(|own| key == own || key.starts_with(&format!("{own}.")));

@@ -2,6 +2,8 @@
 //!
 //! The readers are pure; [`look`] gets the pages.
 
+use std::collections::BTreeMap;
+
 use holdfast_sdk::net::{bail, Context, Result};
 use serde_json::Value;
 
@@ -51,6 +53,36 @@ pub fn state(member: &Peer) -> Result<String> {
     Ok(text(bean(&beans, "NameNodeStatus")?, "State")?.to_owned())
 }
 
+/// A data node as a name node knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataNode {
+    /// The address that it comes from, with its port.
+    pub comes_from: String,
+    /// `In Service`, `Decommission In Progress`, `Decommissioned`, or what else it says.
+    pub state: String,
+}
+
+/// The data nodes that a name node hears of, by the names of their machines and their ports.
+///
+/// # Errors
+/// When it does not answer, or not as Hadoop does.
+pub fn data_nodes(member: &Peer) -> Result<BTreeMap<String, DataNode>> {
+    data_nodes_of(&page(&member.address("http"), &format!("get={LIVE}"))?)
+}
+
+/// What a name node tells of its data nodes.
+const LIVE: &str = "Hadoop:service=NameNode,name=NameNodeInfo::LiveNodes";
+
+fn data_nodes_of(beans: &[Value]) -> Result<BTreeMap<String, DataNode>> {
+    let nodes: BTreeMap<String, Value> =
+        serde_json::from_str(text(bean(beans, "NameNodeInfo")?, "LiveNodes")?)?;
+    let node = |it: &Value| -> Result<DataNode> {
+        let comes_from = text(it, "xferaddr")?.to_owned();
+        Ok(DataNode { comes_from, state: text(it, "adminState")?.to_owned() })
+    };
+    nodes.into_iter().map(|(name, it)| Ok((name, node(&it)?))).collect()
+}
+
 fn beans(address: &str, query: &str) -> Result<Vec<Value>> {
     page(address, &format!("qry={query}"))
 }
@@ -96,7 +128,8 @@ pub fn journal(beans: &[Value], service: &str) -> Result<JournalLook> {
     // A journal that nobody has written to since the start has no numbers.
     let lag =
         bean(beans, &format!("Journal-{service}")).and_then(|it| number(it, "CurrentLagTxns"));
-    Ok(JournalLook { is_formatted: formatted == Some("true"), clusters, lag: lag.unwrap_or(0) })
+    let is_formatted = formatted == Some("true");
+    Ok(JournalLook { is_formatted, clusters, lag: lag.unwrap_or(0), edits: None })
 }
 
 /// Reads what a name node tells.
@@ -116,6 +149,8 @@ pub fn name(beans: &[Value]) -> Result<NameLook> {
         low: number(system, "LowRedundancyBlocks")?
             + number(system, "PendingReconstructionBlocks")?,
         live: number(system, "NumLiveDataNodes")?,
+        is_settled: false,
+        leaving: BTreeMap::new(),
     })
 }
 
@@ -175,6 +210,16 @@ mod tests {
         assert_eq!(look.behind, 1);
         assert!(name(&beans(-1)).unwrap_err().to_string().contains("not known yet"));
         assert!(name(&beans(1)[..1]).unwrap_err().to_string().contains("FSNamesystem"));
+    }
+
+    #[test]
+    fn a_name_node_tells_how_far_its_data_nodes_are() {
+        let nodes = json!({"h:9866": {"xferaddr": "10.0.0.1:9866", "adminState": "Decommissioned", "numBlocks": 3}});
+        let bean = json!({"name": "Hadoop:service=NameNode,name=NameNodeInfo", "LiveNodes": nodes.to_string()});
+        let told = data_nodes_of(std::slice::from_ref(&bean)).unwrap();
+        assert_eq!(told["h:9866"].comes_from, "10.0.0.1:9866");
+        assert_eq!(told["h:9866"].state, "Decommissioned");
+        assert!(data_nodes_of(&[]).is_err());
     }
 
     #[test]

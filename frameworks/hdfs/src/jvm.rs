@@ -17,6 +17,8 @@ pub enum Program {
     FailoverController,
     /// A data node.
     DataNode,
+    /// What tells a name node to read again which data nodes it shall have.
+    Admin,
 }
 
 impl Program {
@@ -26,6 +28,7 @@ impl Program {
             Program::NameNode => "org.apache.hadoop.hdfs.server.namenode.NameNode",
             Program::FailoverController => "org.apache.hadoop.hdfs.tools.DFSZKFailoverController",
             Program::DataNode => "org.apache.hadoop.hdfs.server.datanode.DataNode",
+            Program::Admin => "org.apache.hadoop.hdfs.tools.DFSAdmin",
         }
     }
 }

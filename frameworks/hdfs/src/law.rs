@@ -22,6 +22,8 @@ pub struct Case<'a> {
     pub note: Option<&'a Note>,
     /// Whether the ledger knows of no file system, and of nothing on either name node's volume.
     pub may_format: bool,
+    /// Whether it is a journal node that was given a new volume on purpose, and the others have all edits.
+    pub may_fill: bool,
     /// What lies on each volume.
     pub found: &'a [Found],
 }
@@ -37,6 +39,8 @@ pub enum Admitted {
     Formats(Option<String>),
     /// It copies the file system's metadata from the other name node.
     Bootstraps,
+    /// Its journal begins empty, and it copies the edits of the other journal nodes.
+    Fills,
 }
 
 /// Why a member is not started.
@@ -91,8 +95,9 @@ pub fn judge(case: &Case<'_>) -> Result<Admitted, Refused> {
         Kind::Data if case.identity.is_none() => {
             no("there is no file system yet that it could join; it starts once a name node is formatted".to_owned())
         }
+        Kind::Journal if case.identity.is_some() && case.may_fill => Ok(Admitted::Fills),
         Kind::Journal if case.identity.is_some() => no(
-            "its volume is new, and the file system has edits that the other two journal nodes alone know; bring the volume back that it had"
+            "its volume is new, and the file system has edits that the other two journal nodes alone know; bring the volume back that it had, or replace the member"
                 .to_owned(),
         ),
         Kind::Data | Kind::Journal => Ok(Admitted::New),
@@ -253,13 +258,15 @@ mod tests {
         identity: Option<Identity>,
         note: Option<Note>,
         may_format: bool,
+        may_fill: bool,
     }
 
     impl Known {
         fn new(kind: Kind, member: u32) -> Known {
             let volumes = vec!["v-0".to_owned()];
             let who = who(kind, member);
-            Known { who, volumes, identity: Some(identity("c")), note: None, may_format: false }
+            let identity = Some(identity("c"));
+            Known { who, volumes, identity, note: None, may_format: false, may_fill: false }
         }
 
         fn noted(kind: Kind, starts: u64) -> Known {
@@ -276,6 +283,7 @@ mod tests {
                 identity: self.identity.as_ref(),
                 note: self.note.as_ref(),
                 may_format: self.may_format,
+                may_fill: self.may_fill,
                 found,
             })
         }
@@ -398,8 +406,15 @@ mod tests {
         let late = Known::new(Kind::Journal, 0);
         late.refused(&[empty()], "the other two journal nodes alone know");
         let begun = Marker::new(&late.who, 0, Stage::Begun);
-        let formatted = Found { version: version(identity("c")), ..marked(begun) };
+        let formatted = Found { version: version(identity("c")), ..marked(begun.clone()) };
         assert_eq!(late.judge(&[formatted]), Ok(Admitted::Goes), "formatted, and not marked yet");
+        let mut replaced = Known { may_fill: true, ..Known::noted(Kind::Journal, 3) };
+        replaced.refused(&[empty()], "is empty, but it had data");
+        replaced.volumes = vec!["v-1".to_owned()];
+        assert_eq!(replaced.judge(&[empty()]), Ok(Admitted::Fills));
+        assert_eq!(replaced.judge(&[marked(begun)]), Ok(Admitted::Fills), "it was interrupted");
+        replaced.may_fill = false;
+        replaced.refused(&[empty()], "replace the member");
     }
 
     #[test]

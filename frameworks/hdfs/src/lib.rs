@@ -11,6 +11,7 @@ pub mod identity;
 pub mod jmx;
 pub mod jvm;
 pub mod law;
+pub mod leaving;
 pub mod log_tail;
 pub mod looks;
 pub mod marker;

@@ -2,9 +2,12 @@
 //!
 //! Pure.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::marker::Note;
+use crate::order::Told;
 
 /// How many looks in a row must fail before a member that served does not any more.
 const FAILURES_MAX: u32 = 3;
@@ -18,6 +21,20 @@ pub struct JournalLook {
     pub clusters: Vec<String>,
     /// How many transactions it is behind the writer.
     pub lag: u64,
+    /// What it has on its volume, once its journal is formatted.
+    #[serde(default)]
+    pub edits: Option<Edits>,
+}
+
+/// What a journal node has on its volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edits {
+    /// Hadoop's file `VERSION`, as it is.
+    pub version: String,
+    /// The number of the writer that it has promised to listen to no earlier one than.
+    pub promised: u64,
+    /// The transaction from which on none is missing; nothing before there is any.
+    pub from: Option<u64>,
 }
 
 /// What is seen of a name node.
@@ -35,6 +52,13 @@ pub struct NameLook {
     pub low: u64,
     /// How many data nodes it hears of.
     pub live: u64,
+    /// Whether every block had all of its copies at this look and at the one before, of as many data nodes. A look that says
+    /// nothing new is not told again at once, so that whoever is told cannot count them.
+    #[serde(default)]
+    pub is_settled: bool,
+    /// How far the data nodes are that it was told to empty, by the host and port of each.
+    #[serde(default)]
+    pub leaving: BTreeMap<String, String>,
 }
 
 /// What is seen of a data node.
@@ -97,6 +121,9 @@ pub struct Said {
     pub note: Option<Note>,
     /// What was seen.
     pub look: Look,
+    /// Where it was told that the others are, when it was started.
+    #[serde(default)]
+    pub told: Told,
 }
 
 /// Whether a member serves.

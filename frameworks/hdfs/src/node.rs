@@ -15,16 +15,17 @@ use holdfast_sdk::net::executor::{
     notices, ChildPlan, ChildTasks, Environment, Event, Executor, Happened, Next, Notifier, Output,
     Reporter,
 };
-use holdfast_sdk::net::Result;
+use holdfast_sdk::net::{Context as _, Result};
 
 use crate::controller::{hand_over, Controller};
 use crate::identity::Kind;
 use crate::jmx;
 use crate::jvm::{arguments, Program};
+use crate::leaving::Leaving;
 use crate::log_tail::LogTail;
 use crate::looks::{Change, Look, Readiness, Said};
 use crate::marker::{Marker, Note, Stage};
-use crate::order::{Order, ORDER_VARIABLE};
+use crate::order::{Order, Told, Words, ORDER_VARIABLE};
 use crate::prepare::{ids, prepare, Prepared};
 use crate::volumes;
 
@@ -67,6 +68,7 @@ pub async fn run() -> Result<()> {
         teller,
         task: None,
         is_over: Arc::default(),
+        leaving: Arc::default(),
         course: None,
     };
     loop {
@@ -83,7 +85,8 @@ pub async fn run() -> Result<()> {
             Happened::Event(Event::Launch(task)) => node.launch(&task.id, &mut children),
             Happened::Event(Event::Kill(_, grace)) => node.stop(grace, &mut children),
             Happened::Event(Event::Shutdown(_)) | Happened::Ended(_) | Happened::Lost => break,
-            Happened::Event(Event::Subscribed(_) | Event::LaunchGroup(_) | Event::Message(_)) => {}
+            Happened::Event(Event::Message(words)) => node.spoken_to(&words),
+            Happened::Event(Event::Subscribed(_) | Event::LaunchGroup(_)) => {}
         }
     }
     node.is_over.store(true, Ordering::Relaxed);
@@ -117,6 +120,8 @@ struct Node {
     task: Option<TaskId>,
     /// Set when the member shall not run any more; threads beside the loop look at it.
     is_over: Arc<AtomicBool>,
+    /// Of a name node: the data nodes that it is to empty.
+    leaving: Arc<Mutex<Vec<String>>>,
     course: Option<Course>,
 }
 
@@ -135,6 +140,16 @@ impl Node {
             let prepared = prepare(&order, &sandbox, &is_over);
             teller.tell(Notice::Prepared(prepared.map_err(|why| format!("{why:#}"))));
         });
+    }
+
+    /// Takes what the scheduler says while the member runs.
+    fn spoken_to(&mut self, words: &[u8]) {
+        match serde_json::from_slice::<Words>(words) {
+            Ok(words) => {
+                *self.leaving.lock().unwrap_or_else(PoisonError::into_inner) = words.leaving;
+            }
+            Err(error) => tracing::warn!("what the scheduler says cannot be read: {error}"),
+        }
     }
 
     /// Ends the member in order, or as fast as it is asked to.
@@ -188,8 +203,18 @@ impl Node {
         children.launch(task, self.plan(order));
         let is_name = order.who.kind == Kind::Name;
         let controller = is_name.then(|| Controller::start(order.clone(), self.sandbox.clone()));
-        let (order, teller, is_over) = (order.clone(), self.teller.clone(), self.is_over.clone());
-        std::thread::spawn(move || look_on(&order, &teller, &is_over));
+        let mut eye = Eye {
+            order: order.clone(),
+            volumes: prepared.volumes.clone(),
+            leaving: Leaving::new(order, self.sandbox.clone()),
+            told: self.leaving.clone(),
+            is_over: self.is_over.clone(),
+            well: None,
+        };
+        // What it was told at its start holds until it is told otherwise.
+        *eye.told.lock().unwrap_or_else(PoisonError::into_inner) = order.known.leaving.clone();
+        let teller = self.teller.clone();
+        std::thread::spawn(move || eye.look_on(&teller));
         let readiness = Readiness::default();
         self.course = Some(Course { prepared, controller, readiness, said: None });
     }
@@ -245,7 +270,8 @@ impl Node {
             return children.kill(task, None, &why);
         }
         let note = Note::of(&course.prepared.markers, &order.volume_ids());
-        let said = Said { note, look };
+        let told = Told::of(&order.journals, &order.names);
+        let said = Said { note, look, told };
         let is_known = |(old, at): &(Said, Instant)| *old == said && at.elapsed() < SAY_AGAIN;
         if !course.said.as_ref().is_some_and(is_known) {
             let words = serde_json::to_vec(&said).expect("texts and numbers are always written");
@@ -308,16 +334,54 @@ fn tell(reporter: &Reporter, task: &TaskId, healthy: Option<bool>, words: String
     reporter.report(TaskStatus { healthy, message: Some(words), reason, ..status });
 }
 
-/// Looks at a member until nobody wants to know any more.
-fn look_on(order: &Order, teller: &Notifier<Notice>, is_over: &AtomicBool) {
-    while !is_over.load(Ordering::Relaxed) {
-        let look = jmx::look(order.who.kind, &order.who.service, &order.here);
-        let serves = look.as_ref().is_ok_and(|it| it.serves().is_ok());
-        if !teller.tell(Notice::Looked(look.map_err(|error| format!("{error:#}")))) {
-            return;
+/// What looks at a member.
+struct Eye {
+    order: Order,
+    volumes: Vec<PathBuf>,
+    leaving: Leaving,
+    told: Arc<Mutex<Vec<String>>>,
+    is_over: Arc<AtomicBool>,
+    /// Of a name node: how many data nodes it heard of at the last look, if every block had all of its copies then.
+    well: Option<u64>,
+}
+
+impl Eye {
+    /// Looks at it until nobody wants to know any more.
+    fn look_on(&mut self, teller: &Notifier<Notice>) {
+        while !self.is_over.load(Ordering::Relaxed) {
+            let look = self.look();
+            let serves = look.as_ref().is_ok_and(|it| it.serves().is_ok());
+            if !teller.tell(Notice::Looked(look.map_err(|error| format!("{error:#}")))) {
+                return;
+            }
+            // tidy: sleep is the point: a member is looked at now and then
+            std::thread::sleep(if serves { LOOK } else { LOOK_SOON });
         }
-        // tidy: sleep is the point: a member is looked at now and then
-        std::thread::sleep(if serves { LOOK } else { LOOK_SOON });
+    }
+
+    fn look(&mut self) -> Result<Look> {
+        let who = &self.order.who;
+        let mut look = jmx::look(who.kind, &who.service, &self.order.here)?;
+        match &mut look {
+            Look::Journal(it) => {
+                let volume = self.volumes.first().context("it has no volume")?;
+                it.edits = volumes::edits(who, volume).context("its edits cannot be listed")?;
+            }
+            Look::Name(it) => {
+                let is_well = it.missing == 0 && it.low == 0 && !it.is_safe;
+                let well = is_well.then_some(it.live);
+                it.is_settled = well.is_some() && well == self.well;
+                self.well = well;
+                let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                match self.leaving.keep(&told, &self.is_over) {
+                    Ok(states) => it.leaving = states,
+                    // It serves all the same; the scheduler says again what is not known.
+                    Err(error) => tracing::error!("{error:#}"),
+                }
+            }
+            Look::Data(_) => {}
+        }
+        Ok(look)
     }
 }
 

@@ -68,6 +68,45 @@ pub struct Known {
     pub note: Option<Note>,
     /// Whether nothing is known of any file system, and this is the one to format it.
     pub may_format: bool,
+    /// With what the journal of a journal node begins that was given a new volume.
+    #[serde(default)]
+    pub fill: Option<Fill>,
+    /// The data nodes that are being emptied, by host and port; for name nodes.
+    #[serde(default)]
+    pub leaving: Vec<String>,
+}
+
+/// What the journal of a journal node begins with that takes the place of a lost one: what the others have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fill {
+    /// Hadoop's file `VERSION`.
+    pub version: String,
+    /// The number of the last writer that the others have promised to listen to.
+    pub promised: u64,
+}
+
+/// Where a process knows the others to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The journal nodes, as `host:port`.
+    pub journals: Vec<String>,
+    /// The name nodes.
+    pub names: Vec<String>,
+}
+
+impl Told {
+    /// These members.
+    pub fn of(journals: &[Peer], names: &[Peer]) -> Told {
+        let all = |of: &[Peer]| of.iter().map(|it| it.address("rpc")).collect();
+        Told { journals: all(journals), names: all(names) }
+    }
+}
+
+/// What the scheduler tells a name node that runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// The data nodes to be emptied, by host and port; all others are wanted.
+    pub leaving: Vec<String>,
 }
 
 impl Order {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use holdfast_sdk::net::{bail, ensure, Context, Result};
 
-use crate::config::{of_member, xml};
-use crate::identity::{Identity, Kind};
+use crate::config::{of_member, xml, EXCLUDED};
+use crate::identity::{Identity, Kind, Version};
 use crate::jmx;
 use crate::jvm::{arguments, Program};
 use crate::law::{judge, Admitted, Case};
@@ -20,8 +20,8 @@ use crate::log_tail::LogTail;
 use crate::looks::Look;
 use crate::marker::{Marker, Stage};
 use crate::order::Order;
-use crate::settings::CONTROLLER_HEAP_MB;
-use crate::volumes::{look, Found};
+use crate::settings::{NodeSettings, CONTROLLER_HEAP_MB};
+use crate::volumes::{begin_journal, look, Found};
 
 /// The pause between two looks at a program that runs to its end.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -74,6 +74,7 @@ pub fn prepare(order: &Order, sandbox: &Path, is_over: &AtomicBool) -> Result<Pr
         identity: order.known.identity.as_ref(),
         note: order.known.note.as_ref(),
         may_format: order.known.may_format,
+        may_fill: order.known.fill.is_some(),
         found: &found,
     })?;
     let it = Preparation { order, sandbox, volumes, is_over };
@@ -81,6 +82,7 @@ pub fn prepare(order: &Order, sandbox: &Path, is_over: &AtomicBool) -> Result<Pr
         Admitted::Goes => it.goes(&found)?,
         Admitted::New => it.begins(&found)?,
         Admitted::Bootstraps => it.bootstraps(&found)?,
+        Admitted::Fills => it.fills(&found)?,
         Admitted::Formats(cluster) => it.formats(&found, cluster)?,
     };
     Ok(Prepared { markers, volumes: it.volumes, words })
@@ -116,6 +118,24 @@ impl Preparation<'_> {
             .context("the other name node's metadata cannot be copied")?;
         let markers = self.take_up(Some(identity))?;
         Ok((markers, format!("it has copied the file system {}", identity.cluster)))
+    }
+
+    /// Begins the journal of a journal node that takes a lost one's place; it copies the edits itself.
+    fn fills(&self, found: &[Found]) -> Result<(Vec<Marker>, String)> {
+        let known = &self.order.known;
+        let fill = known.fill.as_ref().context("nobody has said what the others have")?;
+        let identity = known.identity.as_ref().context("no file system is known")?;
+        let version = Version::parse(&fill.version).map_err(holdfast_sdk::net::Error::msg)?;
+        if let Some((what, is, wanted)) = version.identity.contradiction(identity) {
+            bail!("the other journal nodes have {what} `{is}`, and not `{wanted}`");
+        }
+        self.configure(Some(&identity.cluster))?;
+        let markers = self.mark(found, |_| Stage::Begun)?;
+        for volume in &self.volumes {
+            begin_journal(&self.order.who, volume, fill)
+                .with_context(|| format!("its journal at {} cannot begin", volume.display()))?;
+        }
+        Ok((markers, "its journal begins anew, and the edits are copied from the others".into()))
     }
 
     /// Formats a new file system, once no journal node has another one.
@@ -167,6 +187,7 @@ impl Preparation<'_> {
             fs::write(folder.join("web.xml"), "<web-app/>\n")?;
         }
         let config = of_member(self.order, cluster, self.sandbox);
+        excluded(self.sandbox, &self.order.known.leaving)?;
         for (name, text) in [
             ("core-site.xml", xml(&config.core)),
             ("hdfs-site.xml", xml(&config.hdfs)),
@@ -222,12 +243,40 @@ impl Preparation<'_> {
 
     /// Runs a program of Hadoop's to its end.
     fn run(&self, log: &str, program: Program, rest: &[&str], well: &[i32]) -> Result<()> {
-        let settings = &self.order.settings;
+        let at = Running { settings: &self.order.settings, sandbox: self.sandbox, log };
+        at.run(program, rest, well, self.is_over)
+    }
+}
+
+/// Where a program of Hadoop's is run to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Running<'a> {
+    /// How.
+    pub settings: &'a NodeSettings,
+    /// Where.
+    pub sandbox: &'a Path,
+    /// The name of the file that has what it writes.
+    pub log: &'a str,
+}
+
+impl Running<'_> {
+    /// Runs it to its end, or ends it once that is wanted.
+    ///
+    /// # Errors
+    /// What it said last, when it ends with none of the numbers that are well.
+    pub fn run(
+        &self,
+        program: Program,
+        rest: &[&str],
+        well: &[i32],
+        is_over: &AtomicBool,
+    ) -> Result<()> {
+        let settings = self.settings;
         let heap_mb = match program {
-            Program::FailoverController => CONTROLLER_HEAP_MB,
+            Program::FailoverController | Program::Admin => CONTROLLER_HEAP_MB,
             _ => settings.heap_mb,
         };
-        let path = self.sandbox.join(log);
+        let path = self.sandbox.join(self.log);
         let file =
             File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         let mut child = Command::new(&settings.java)
@@ -242,7 +291,7 @@ impl Preparation<'_> {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if self.is_over.load(Ordering::Relaxed) {
+            if is_over.load(Ordering::Relaxed) {
                 child.kill()?;
                 child.wait()?;
                 bail!("it was stopped");
@@ -257,6 +306,16 @@ impl Preparation<'_> {
         let words = LogTail::of(&text).or_else(|| text.lines().last().map(str::to_owned));
         bail!("{} ended with {status}: {}", rest[0], words.unwrap_or_default())
     }
+}
+
+/// Writes which data nodes a name node shall have no more, one on a line.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn excluded(sandbox: &Path, lines: &[String]) -> Result<()> {
+    let text: String = lines.iter().map(|it| format!("{it}\n")).collect();
+    let path = sandbox.join(EXCLUDED);
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The ids of a data node and its storage, as Hadoop has written them.
@@ -287,6 +346,7 @@ mod tests {
     use super::*;
     use crate::identity::tests::identity;
     use crate::order::tests::order;
+    use crate::order::Fill;
 
     /// An order for a member whose Java is a script.
     fn scripted(kind: Kind, dir: &Path, script: &str) -> Order {
@@ -323,6 +383,31 @@ mod tests {
         assert_eq!(told.matches("-bootstrapStandby").count(), 2, "and copies nothing again");
         let conf = fs::read_to_string(dir.path().join("conf/core-site.xml")).unwrap();
         assert!(conf.contains("/files/c<"), "{conf}");
+    }
+
+    #[test]
+    fn a_journal_that_takes_a_lost_ones_place_begins_as_the_others_are_and_of_no_other_file_system()
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let mut order = scripted(Kind::Journal, dir.path(), "");
+        order.known.identity = Some(identity("c"));
+        let why = prepared(&order, dir.path()).unwrap_err().to_string();
+        assert!(why.contains("replace the member"), "{why}");
+        let fill = |cluster: &str| Fill {
+            version: format!("namespaceID=7\nclusterID={cluster}\n"),
+            promised: 2,
+        };
+        order.known.fill = Some(fill("d"));
+        let why = prepared(&order, dir.path()).unwrap_err().to_string();
+        assert!(why.contains("clusterID `d`"), "{why}");
+        assert_eq!(Marker::read(&dir.path().join("journal")), Ok(None), "nothing was written");
+        order.known.fill = Some(fill("c"));
+        let it = prepared(&order, dir.path()).unwrap();
+        assert_eq!(it.markers[0].stage, Stage::Begun);
+        let again = prepared(&order, dir.path()).unwrap();
+        assert_eq!(again.markers[0].stage, Stage::Whole(identity("c")), "it goes on");
+        let current = dir.path().join("journal/journal/files/current");
+        assert_eq!(fs::read_to_string(current.join("last-promised-epoch")).unwrap(), "2\n");
     }
 
     #[test]

@@ -28,6 +28,12 @@ fn note(kind: Kind, member: u32, volume: &str) -> Vec<u8> {
     Note::of(&[whole(&who, 0, 1)], &[volume.to_owned()]).unwrap().to_bytes()
 }
 
+/// The active name node, which has found all blocks with all of their copies twice.
+fn settled() -> Look {
+    let Look::Name(look) = name_look("active", 0) else { panic!() };
+    Look::Name(NameLook { is_settled: true, ..look })
+}
+
 fn name_look(state: &str, low: u64) -> Look {
     Look::Name(NameLook { state: state.to_owned(), low, live: 3, ..NameLook::default() })
 }
@@ -62,6 +68,7 @@ impl Case {
             note: note(kind, member, &volume),
             volumes: vec![PersistenceId::parse(&volume).unwrap()],
             run: Some(run),
+            target: Target::Up,
             ..PodMember::new(id(kind, member))
         };
         self.ledger.members.insert(id(kind, member), placed);
@@ -86,7 +93,8 @@ impl Case {
         look: Look,
         note: Option<Note>,
     ) -> Option<Vec<u8>> {
-        let said = serde_json::to_vec(&Said { note, look }).unwrap();
+        let told = told(&self.view());
+        let said = serde_json::to_vec(&Said { note, look, told }).unwrap();
         let member = self.ledger.members[&id(kind, member)].clone();
         self.hooks.heard(&member, &said)
     }
@@ -262,7 +270,7 @@ fn the_claim_of_a_replaced_data_node_goes_once_every_block_has_its_copies_elsewh
     waits(&may(&case, Kind::Data), "no name node");
     case.hear_all();
     waits(&may(&case, Kind::Data), "once more");
-    case.hear(Kind::Name, 0, name_look("active", 0));
+    case.hear(Kind::Name, 0, settled());
     assert_eq!(may(&case, Kind::Data), Verdict::Yes);
     let Look::Name(look) = name_look("active", 0) else { panic!() };
     case.hear(Kind::Name, 0, Look::Name(NameLook { live: 4, ..look }));
@@ -273,20 +281,185 @@ fn the_claim_of_a_replaced_data_node_goes_once_every_block_has_its_copies_elsewh
     asks(&may(&case, Kind::Data), "nobody has said");
 }
 
+fn journal_look(from: Option<u64>, lag: u64) -> Look {
+    let edits =
+        Some(Edits { version: "clusterID=c\nnamespaceID=7\n".to_owned(), promised: 3, from });
+    Look::Journal(JournalLook { is_formatted: true, lag, edits, ..JournalLook::default() })
+}
+
+fn of_plan(case: &mut Case, kind: PlanKind, member: MemberId, act: Act) -> Step {
+    case.ledger.plans.clear();
+    let step = Step::new(member, act);
+    case.plan(kind, vec![step.clone()]);
+    step
+}
+
 #[test]
-fn what_is_not_done_is_refused_with_what_to_do() {
+fn a_journal_node_is_replaced_while_the_others_have_all_edits_and_its_claim_goes_once_it_has() {
     let mut case = Case::new();
     case.hear_all();
-    let leave = |kind| Step::new(id(kind, 1), Act::Hook("leave".to_owned()));
-    case.plan(PlanKind::Decommission, vec![leave(Kind::Data)]);
-    asks(&case.may_begin(&leave(Kind::Data)), "dfsadmin");
-    asks(&case.may_begin(&leave(Kind::Name)), "no fewer");
-    case.ledger.plans.clear();
-    let stop = |kind| Step::new(id(kind, 1), Act::Stop);
-    case.plan(PlanKind::Replace, vec![stop(Kind::Journal)]);
-    asks(&case.may_begin(&stop(Kind::Journal)), "copied from another one");
-    assert_eq!(case.may_begin(&stop(Kind::Name)), Verdict::Yes);
-    case.ledger.plans.clear();
-    case.plan(PlanKind::Uninstall, vec![stop(Kind::Journal)]);
-    assert_eq!(case.may_begin(&stop(Kind::Journal)), Verdict::Yes);
+    for it in 0..3 {
+        case.hear(Kind::Journal, it, journal_look(Some(1), 0));
+    }
+    let lost = id(Kind::Journal, 1);
+    let stop = of_plan(&mut case, PlanKind::Replace, lost.clone(), Act::Stop);
+    assert_eq!(case.may_begin(&stop), Verdict::Yes);
+    case.member(Kind::Journal, 1).run = None;
+    case.hear(Kind::Journal, 2, journal_look(Some(1), 2));
+    waits(&case.may_begin(&stop), "journal-2 has not said that it has all edits");
+    // Its volume is new.
+    case.member(Kind::Journal, 1).volumes =
+        vec![PersistenceId::parse("files-journal-1-0-2").unwrap()];
+    waits(&case.may_start(Kind::Journal, 1), "copies the edits of the other journal nodes");
+    assert_eq!(case.order(Kind::Journal, 1).known.fill, None);
+    case.hear(Kind::Journal, 2, journal_look(Some(1), 0));
+    assert_eq!(case.may_start(Kind::Journal, 1), Verdict::Yes);
+    assert_eq!(case.order(Kind::Journal, 1).known.fill.unwrap().promised, 3);
+    assert_eq!(case.order(Kind::Journal, 0).known.fill, None, "it has its own");
+    // It runs there, and has copied nothing yet.
+    let volume = "files-journal-1-0-2";
+    case.member(Kind::Journal, 1).note = note(Kind::Journal, 1, volume);
+    let run = case.ledger.members[&id(Kind::Journal, 0)].run.clone();
+    case.member(Kind::Journal, 1).run = run;
+    let claim = KeptClaim {
+        agent: AgentId::parse("a").unwrap(),
+        hostname: "h".to_owned(),
+        volumes: vec![PersistenceId::parse("files-journal-1-0-1").unwrap()],
+        released: None,
+    };
+    let may = |case: &Case| {
+        case.hooks.may_release(&case.view(), &case.ledger.members[&id(Kind::Journal, 1)], &claim)
+    };
+    case.hear(Kind::Journal, 1, journal_look(None, 0));
+    waits(&may(&case), "has no edits yet");
+    case.hear(Kind::Journal, 1, journal_look(Some(40), 0));
+    waits(&may(&case), "has the edits from 40 on, and the others from 1 on");
+    case.hear(Kind::Journal, 1, journal_look(Some(1), 3));
+    waits(&may(&case), "has not said that it has all edits");
+    case.hear(Kind::Journal, 1, journal_look(Some(1), 0));
+    assert_eq!(may(&case), Verdict::Yes);
+}
+
+#[test]
+fn whoever_knows_where_all_are_is_not_started_anew_and_the_standby_is_before_the_active_one() {
+    let mut case = Case::new();
+    case.hear_all();
+    let known = case.hooks.dependents(&case.view(), &id(Kind::Journal, 1));
+    let all = [(Kind::Name, 0), (Kind::Name, 1), (Kind::Journal, 0), (Kind::Journal, 2)];
+    assert_eq!(known, all.map(|it| id(it.0, it.1)));
+    assert_eq!(case.hooks.dependents(&case.view(), &id(Kind::Name, 1)).len(), 4);
+    assert!(case.hooks.dependents(&case.view(), &id(Kind::Data, 1)).is_empty());
+    let step = of_plan(&mut case, PlanKind::Replace, id(Kind::Name, 0), Act::Restart);
+    assert!(matches!(case.may_begin(&step), Verdict::Needless(_)), "nobody has moved");
+    case.member(Kind::Journal, 1).hostname = "elsewhere".to_owned();
+    assert_eq!(case.may_begin(&step), Verdict::Yes);
+    let first = |case: &Case, member| {
+        case.hooks.before(&case.view(), &Step::new(id(Kind::Name, member), Act::Restart))
+    };
+    assert_eq!((first(&case, 0), first(&case, 1)), (Some(id(Kind::Name, 1)), None));
+    case.member(Kind::Name, 1).run = None;
+    assert_eq!(first(&case, 0), None, "nobody is there to take over");
+    assert_eq!(case.hooks.before(&case.view(), &Step::new(id(Kind::Data, 0), Act::Restart)), None);
+}
+
+#[test]
+fn a_data_node_leaves_once_the_active_name_node_says_that_it_is_empty() {
+    let mut case = Case::new();
+    case.place(Kind::Data, 3);
+    case.hear_all();
+    case.hear(Kind::Data, 3, Look::Data(DataLook { is_registered: true }));
+    case.member(Kind::Data, 3).ports = [("transfer".to_owned(), 9_000)].into();
+    case.hear(Kind::Data, 3, Look::Data(DataLook { is_registered: true }));
+    let leave =
+        of_plan(&mut case, PlanKind::Decommission, id(Kind::Data, 3), Act::Hook("leave".into()));
+    waits(&case.may_begin(&leave), "3 live data nodes of 4");
+    let look = |leaving: &[(&str, &str)], low| {
+        let leaving = leaving.iter().map(|it| (it.0.to_owned(), it.1.to_owned())).collect();
+        Look::Name(NameLook {
+            state: "active".to_owned(),
+            low,
+            live: 4,
+            leaving,
+            ..NameLook::default()
+        })
+    };
+    case.hear(Kind::Name, 0, look(&[], 0));
+    assert_eq!(case.may_begin(&leave), Verdict::Yes);
+    let seen = |case: &Case| case.hooks.observe(&case.view(), &leave);
+    assert_eq!(seen(&case), Observation::NotBegun);
+    case.hooks.begin(&leave);
+    let words: Vec<Words> =
+        case.hooks.say().iter().map(|it| serde_json::from_slice(&it.1).unwrap()).collect();
+    assert_eq!((words.len(), words[0].leaving.clone()), (2, vec!["h3:9000".to_owned()]));
+    case.hear(Kind::Name, 0, look(&[("h3:9000", "Decommission In Progress")], 7));
+    assert_eq!(seen(&case), Observation::NotBegun, "the standby does not know yet");
+    let Look::Name(standby) = look(&[("h3:9000", "Decommission In Progress")], 0) else { panic!() };
+    case.hear(Kind::Name, 1, Look::Name(NameLook { state: "standby".to_owned(), ..standby }));
+    assert!(matches!(seen(&case), Observation::Running(why) if why.contains("7 blocks")));
+    case.hear(Kind::Name, 0, look(&[("h3:9000", "Decommissioned")], 1));
+    assert!(matches!(seen(&case), Observation::Running(_)), "a block has too few copies");
+    case.hear(Kind::Name, 0, look(&[("h3:9000", "Decommissioned")], 0));
+    assert_eq!(seen(&case), Observation::Done);
+    let done = Step { state: StepState::Done, ..leave.clone() };
+    let stop = Step::new(id(Kind::Data, 3), Act::Stop);
+    case.plan(PlanKind::Decommission, vec![done, stop.clone()]);
+    assert_eq!(case.order(Kind::Name, 1).known.leaving, ["h3:9000"]);
+    assert_eq!(case.may_begin(&stop), Verdict::Yes);
+    let claim = KeptClaim {
+        agent: AgentId::parse("a").unwrap(),
+        hostname: "h3".to_owned(),
+        volumes: std::mem::take(&mut case.member(Kind::Data, 3).volumes),
+        released: None,
+    };
+    let may = |case: &Case| {
+        case.hooks.may_release(&case.view(), &case.ledger.members[&id(Kind::Data, 3)], &claim)
+    };
+    asks(&may(&case), "nobody has said");
+    case.member(Kind::Data, 3).target = Target::Stopped;
+    waits(&may(&case), "once more");
+    case.hear(Kind::Name, 0, settled());
+    assert_eq!(may(&case), Verdict::Yes);
+}
+
+#[test]
+fn who_has_left_may_come_again() {
+    let mut case = Case::new();
+    case.hear_all();
+    case.spec.pods.iter_mut().filter(|it| it.name == "data").for_each(|it| it.count = 2);
+    let own = case.hooks.afterwards(&case.view(), PlanKind::Decommission, &[]);
+    assert_eq!(own, [0, 1].map(|it| (id(Kind::Name, it), INCLUDE.to_owned())));
+    assert!(case.hooks.afterwards(&case.view(), PlanKind::Scale, &[]).is_empty());
+    let step = Step::new(id(Kind::Name, 0), Act::Hook(INCLUDE.to_owned()));
+    let leaving = [("h:1".to_owned(), "not heard of".to_owned())].into();
+    let look = NameLook { state: "active".to_owned(), leaving, ..NameLook::default() };
+    case.hear(Kind::Name, 0, Look::Name(look));
+    assert_eq!(case.hooks.observe(&case.view(), &step), Observation::NotBegun);
+    case.hooks.begin(&step);
+    let words: Words = serde_json::from_slice(&case.hooks.say()[0].1).unwrap();
+    assert!(words.leaving.is_empty());
+    case.hear(Kind::Name, 0, name_look("active", 0));
+    assert_eq!(case.hooks.observe(&case.view(), &step), Observation::Done);
+}
+
+#[test]
+fn what_is_not_done_is_refused_with_what_to_do() {
+    let case = Case::new();
+    let refused = |kind: Kind, count| {
+        let mut new = case.spec.clone();
+        new.pods.iter_mut().filter(|it| it.name == kind.name()).for_each(|it| it.count = count);
+        case.hooks.refuses(&case.view(), &new)
+    };
+    for (kind, count) in [(Kind::Journal, 2), (Kind::Journal, 5), (Kind::Name, 1)] {
+        let all = refused(kind, count);
+        assert_eq!(all[0].path, format!("pods.{kind}.count"));
+        assert!(all[0].why.contains("3 journal nodes and 2 name nodes"), "{all:?}");
+        assert!(all[0].instead.contains("is replaced"), "{all:?}");
+    }
+    let all = refused(Kind::Data, 2);
+    assert!(all[0].why.contains("files have 3 copies") && all[0].instead.contains("-setrep"));
+    assert!(refused(Kind::Data, 3).is_empty() && refused(Kind::Data, 4).is_empty());
+    let mut case = Case::new();
+    case.hear_all();
+    let stop = of_plan(&mut case, PlanKind::Uninstall, id(Kind::Journal, 1), Act::Stop);
+    assert_eq!(case.may_begin(&stop), Verdict::Yes);
 }

@@ -153,6 +153,12 @@ fn line(text: &str) -> Result<(String, String), String> {
 }
 
 impl Settings {
+    /// How many copies a file has where its writer does not say: Hadoop's own setting, where that is given.
+    pub fn copies(&self) -> u32 {
+        let own = self.set.iter().rev().find(|it| it.0 == "dfs.replication");
+        own.and_then(|it| it.1.parse().ok()).unwrap_or(self.replication)
+    }
+
     /// The heap of a kind's main process.
     pub fn heap_mb(&self, kind: Kind) -> u64 {
         match kind {

@@ -56,7 +56,8 @@ class Masters(Cluster):
         self.scratch = SCRATCH
         self.agent_dir = os.path.join(SCRATCH, "agent")
         self.zk = "zk://%s/mesos" % ensemble.hosts()
-        settings = ["--zk", self.zk, "--zk-session-timeout", "4s", "--zk-commit-timeout", "4s"]
+        # A session that is long: only a standby that deposes replaces a leader that is stopped.
+        settings = ["--zk", self.zk, "--zk-session-timeout", "20s", "--zk-commit-timeout", "4s"]
         names = ["master-%d" % it for it in range(3)]
         self.masters = [Daemon(it, "master", "--dir", os.path.join(SCRATCH, it), *settings) for it in names]
         self.agent = None
@@ -157,6 +158,35 @@ def ends_by_itself(daemon):
     return code
 
 
+def replaces_a_leader_that_is_stopped(cluster, framework, kept):
+    """Stopped, not killed: its connections stand and its session does not end, so only another master can see that it does not answer."""
+    stopped, was = cluster.master, cluster.info()
+    heard = framework.count("registered") + framework.count("reregistered")
+    began = time.monotonic()
+    stopped.process.send_signal(signal.SIGSTOP)
+    try:
+        # Whoever is stopped is not asked: it would be waited for.
+        until("the stopped leader is deposed", lambda: (cluster.info() or was) != was, within=60.0)
+        successor = until("a standby leads", lambda: cluster.leading() or None, within=60.0)
+        assert successor is not stopped and "it is deposed" in "".join(it.tail() for it in cluster.masters)
+        is_whole(cluster, *kept)
+        say("the leader was stopped; %.2f s later the next one leads and the claim is whole" % (time.monotonic() - began))
+        # What is acknowledged while it is away must not be lost by its return.
+        cluster.cli("reservation", "create", "disk:10", "--agent", cluster.list("agents")[0]["hostname"], "--role", "meanwhile")
+        claims = cluster.claims()
+        assert len(claims) == 2, claims
+        until("pymesos follows", lambda: heard < framework.count("registered") + framework.count("reregistered"), within=60.0)
+    finally:
+        stopped.process.send_signal(signal.SIGCONT)
+    assert ends_by_itself(stopped) == DEPOSED and "its election node was removed" in stopped.tail(), stopped.tail()
+    assert cluster.master is successor, "who was deposed has no say any more"
+    stopped.start()
+    is_whole(cluster, claims, kept[1])
+    assert cluster.master is successor, "it comes back as the last"
+    say("it went on, stood down with", DEPOSED, "and stands by again")
+    return claims
+
+
 def main():
     if not os.path.exists(JAR):
         print("left out: masters on ZooKeeper: %s is not there; try: apt-get install zookeeper" % JAR)
@@ -196,17 +226,20 @@ def tell(ensemble, cluster):
     until("pymesos follows", lambda: heard < framework.count("registered") + framework.count("reregistered"), within=60.0)
     say("pymesos has followed by itself")
 
+    claims = replaces_a_leader_that_is_stopped(cluster, framework, (claims, record))
+    second = cluster.master
+    first.start()
+    is_whole(cluster, claims, record)
+
     leading = ensemble.leading()
     ensemble.kill(leading)
     cluster.cli("reservation", "create", "disk:10", "--agent", host, "--role", "more")
     ensemble.start(leading)
     ensemble.wait_for(leading)
     claims = cluster.claims()
-    assert len(claims) == 2 and cluster.master is second, "the leader has outlived it"
+    assert len(claims) == 3 and cluster.master is second, "the leader has outlived it"
     say("the ZooKeeper server that leads was killed; the master has gone on")
 
-    first.start()
-    is_whole(cluster, claims, record)
     is_published_as_mesos_does(cluster)
     for it in cluster.masters:
         it.kill()

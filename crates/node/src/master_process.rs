@@ -9,6 +9,7 @@ mod begin_anew;
 mod counted;
 mod event_stream;
 mod front;
+mod link_to_leader;
 mod metrics;
 mod place;
 mod shell;

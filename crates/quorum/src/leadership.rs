@@ -6,8 +6,13 @@
 //! which goes with every order and every commit.
 
 use crate::hint::Leader;
+use std::fmt;
+use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A place where masters campaign for leadership.
 ///
@@ -41,6 +46,46 @@ pub trait Leadership: Send + Sync {
     /// Ends a campaign that waits, and all later ones: they return [`LeadershipError::Withdrawn`].
     /// A wait for a lock of the kernel cannot be ended so; it ends with the process.
     fn withdraw(&self);
+}
+
+/// What a standby that asks the leader directly finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectAnswer {
+    /// It answers, or nothing is known yet.
+    Answers,
+    /// Nothing listens there any more, or the connection broke.
+    Broken,
+    /// There is no answer in time.
+    Silent,
+}
+
+impl fmt::Display for DirectAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DirectAnswer::Answers => "it answers",
+            DirectAnswer::Broken => "nothing listens at its address",
+            DirectAnswer::Silent => "its address is silent",
+        })
+    }
+}
+
+/// How a standby asks the leader without the ensemble between them.
+pub trait DirectLink: fmt::Debug + Send + Sync {
+    /// Asks whoever listens at `address` (`host:port`), and waits for an answer no longer than `limit`.
+    fn ask<'a>(
+        &'a self,
+        address: &'a str,
+        limit: Duration,
+    ) -> Pin<Box<dyn Future<Output = DirectAnswer> + Send + 'a>>;
+}
+
+/// When a standby deposes the leader: after so long a silence on the direct link and in the ensemble at once.
+#[derive(Clone, Debug)]
+pub struct Deposing {
+    /// The silence. Leaders send ten heartbeats in this time, and one whose process is seen to be gone is waited for a quarter of it.
+    pub after: Duration,
+    /// The direct link.
+    pub link: Arc<dyn DirectLink>,
 }
 
 /// Is called once, from any thread, when a lease is lost.
@@ -178,7 +223,6 @@ pub enum LeadershipError {
 pub(crate) mod conformance {
     use super::*;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     type Place = Box<dyn Leadership>;
 

@@ -23,7 +23,9 @@ mod zookeeper;
 
 pub use hint::Leader;
 pub use journal::{Journal, JournalError};
-pub use leadership::{Deposed, Leadership, LeadershipError, Lease, OnLoss};
+pub use leadership::{
+    Deposed, Deposing, DirectAnswer, DirectLink, Leadership, LeadershipError, Lease, OnLoss,
+};
 pub use local::{LocalLeadership, LocalLease};
 pub use local_journal::{LocalJournal, TakeOverError};
 pub use masters::{Masters, MastersError};

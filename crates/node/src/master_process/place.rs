@@ -14,6 +14,7 @@ use holdfast_quorum::{
     ZooKeeperLeadership, ZooKeeperLease, ZooKeeperOptions,
 };
 
+use super::link_to_leader::LinkToLeader;
 use crate::settings::master::MasterSettings;
 
 /// See the module. Cheap to clone.
@@ -70,6 +71,7 @@ impl Place {
             address,
             session_timeout: settings.zk_session_timeout,
             commit_timeout: settings.zk_commit_timeout,
+            deposing: LinkToLeader::deposing(settings.zk_depose_after),
             seen: Some(settings.dir.join("journal-seen")),
         };
         Ok(Place::Ensemble(ZooKeeperLeadership::new(options, &info.to_string())?))

@@ -14,6 +14,8 @@ use super::{text_of, without_password, Values};
 
 /// The least that an ensemble is given to answer.
 const ZK_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// The shortest silence that tells a leader which hangs from one whose machine is busy.
+const ZK_DEPOSE_AFTER_MIN: Duration = Duration::from_millis(500);
 
 /// Settings of a master.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,6 +41,9 @@ pub struct MasterSettings {
     /// How long a leader goes on that the ensemble does not answer.
     #[arg(long, default_value = "2s", value_parser = parse_duration, env = "HOLDFAST_ZK_COMMIT_TIMEOUT")]
     pub zk_commit_timeout: Duration,
+    /// How long a leader may be silent, to standbys and in the ensemble, before a standby takes its place; 0 = for as long as its session lasts.
+    #[arg(long, default_value = "2s", value_parser = parse_duration, env = "HOLDFAST_ZK_DEPOSE_AFTER")]
+    pub zk_depose_after: Duration,
     /// How free resources are divided: `drf` (fair share) or `priority` (strictly by role weight).
     #[arg(long, default_value = "drf", env = "HOLDFAST_ALLOCATION_POLICY")]
     pub allocation_policy: String,
@@ -105,6 +110,7 @@ impl MasterSettings {
             ("work_dir", text_of(Some(&self.dir))),
             ("zk", self.zk.as_deref().map(without_password)),
             ("zk_commit_timeout", Some(duration_text(self.zk_commit_timeout))),
+            ("zk_depose_after", Some(duration_text(self.zk_depose_after))),
             ("zk_session_timeout", Some(duration_text(self.zk_session_timeout))),
         ]
     }
@@ -129,6 +135,8 @@ impl MasterSettings {
         ] {
             ensure!(ZK_TIMEOUT_MIN <= time, "{flag} must be at least {ZK_TIMEOUT_MIN:?}: in less nobody answers, and no master would lead for long");
         }
+        let deposes = self.zk_depose_after.is_zero() || ZK_DEPOSE_AFTER_MIN <= self.zk_depose_after;
+        ensure!(deposes, "--zk-depose-after must be at least {ZK_DEPOSE_AFTER_MIN:?}, or 0: a leader that lives would be deposed again and again");
         text.trim().parse().context("--zk").map(Some)
     }
 }
@@ -152,6 +160,7 @@ mod tests {
     #[test]
     fn the_ensemble_is_named_or_its_address_lies_in_a_file() {
         assert_eq!(given(&[]).unwrap(), None);
+        given(&["--zk", "zk://a:1/m", "--zk-depose-after", "0"]).unwrap();
         let named = given(&["--zk", "zk://a:1,b:2/m"]).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("zk");
@@ -163,6 +172,7 @@ mod tests {
             (["--zk", "a:1/m", "--port", "0"], "begins with zk://"),
             (["--zk", "file:///no/such", "--port", "0"], "cannot read /no/such"),
             (["--zk", "zk://a:1/m", "--zk-commit-timeout", "0s"], "--zk-commit-timeout must be"),
+            (["--zk", "zk://a:1/m", "--zk-depose-after", "9ms"], "--zk-depose-after must be"),
         ] {
             let why = format!("{:#}", given(&words).unwrap_err());
             assert!(why.contains(says), "{why}");

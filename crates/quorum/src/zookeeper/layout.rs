@@ -45,6 +45,11 @@ impl Layout {
         format!("{}/head", self.journal)
     }
 
+    /// The leader's heartbeat.
+    pub fn beat(&self) -> String {
+        format!("{}/beat", self.journal)
+    }
+
     /// The folders that a journal consists of, each after the one that it lies in.
     pub fn folders(&self) -> [String; 4] {
         [self.journal.clone(), self.log(), self.parts(), self.checkpoints()]

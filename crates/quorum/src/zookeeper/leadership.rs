@@ -17,6 +17,7 @@ use zookeeper_client::{Acl, Client, CreateMode, Error, Permission};
 use super::address::ZooKeeperAddress;
 use super::candidate::{address_of, leader_of};
 use super::commit::{CommitError, Pen};
+use super::depose::Watcher;
 use super::head::Head;
 use super::journal::ZooKeeperJournal;
 use super::layout::{candidates, is_of_mesos, Layout};
@@ -24,9 +25,10 @@ use super::lease::ZooKeeperLease;
 use super::replica::{FollowError, Replica};
 use super::seen::Seen;
 use super::service::{connect, is_over, pause, within, Access, Service};
+use super::suspicion::BEATS_IN_LIMIT;
 use crate::hint::Leader;
 use crate::journal::{Journal, JournalError};
-use crate::leadership::{Leadership, LeadershipError};
+use crate::leadership::{Deposing, Leadership, LeadershipError};
 
 /// Between attempts to reach an ensemble that does not answer.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -43,6 +45,8 @@ pub struct ZooKeeperOptions {
     pub session_timeout: Duration,
     /// How long a leader that cannot commit, or is cut off, goes on.
     pub commit_timeout: Duration,
+    /// When a standby deposes a leader that does not answer; nothing, where the end of its session is waited for.
+    pub deposing: Option<Deposing>,
     /// The file in which this master remembers how far the journal has come, so that an ensemble
     /// that was put back to an older state is not believed; nothing, where it need not.
     pub seen: Option<PathBuf>,
@@ -138,7 +142,9 @@ impl ZooKeeperLeadership {
         journal.note();
         journal.sweep();
         tracing::info!(term, ensemble = %self.shared.options.address, "leading");
-        Ok(ZooKeeperLease::new(self.service.clone(), pen, term, journal))
+        let deposing = self.shared.options.deposing.as_ref();
+        let beat_every = deposing.map(|it| it.after / BEATS_IN_LIMIT);
+        Ok(ZooKeeperLease::new(self.service.clone(), pen, term, journal, beat_every))
     }
 }
 
@@ -157,6 +163,7 @@ impl Shared {
     /// Waits until our node is the lowest.
     async fn campaign(&self) -> Result<Candidate, LeadershipError> {
         let mut replica = self.replica()?;
+        let mut watcher = self.options.deposing.clone().map(Watcher::new);
         let mut attempts = 0;
         loop {
             if *self.withdrawn.borrow() {
@@ -166,7 +173,7 @@ impl Shared {
                 Ok((pen, name)) => {
                     let mut candidate = Candidate { pen, name, replica };
                     attempts = 0;
-                    match self.wait(&mut candidate).await? {
+                    match self.wait(&mut candidate, &mut watcher).await? {
                         Turn::Ours => return Ok(candidate),
                         Turn::Over(why) => {
                             replica = candidate.replica;
@@ -224,7 +231,26 @@ impl Shared {
         Ok((pen, name))
     }
 
-    async fn wait(&self, candidate: &mut Candidate) -> Result<Turn, LeadershipError> {
+    async fn wait(
+        &self,
+        candidate: &mut Candidate,
+        watcher: &mut Option<Watcher>,
+    ) -> Result<Turn, LeadershipError> {
+        let pen = candidate.pen.clone();
+        let watched = async {
+            match watcher {
+                Some(watcher) => watcher.watch(&pen).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            turn = self.wait_in_line(candidate) => turn,
+            // It watches for as long as it is let.
+            () = watched => Ok(Turn::Over("nobody watches the leader".to_owned())),
+        }
+    }
+
+    async fn wait_in_line(&self, candidate: &mut Candidate) -> Result<Turn, LeadershipError> {
         let client = candidate.pen.client.clone();
         let mut withdrawn = self.withdrawn.subscribe();
         loop {

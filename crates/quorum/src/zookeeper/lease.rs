@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use zookeeper_client::{Client, Error, SessionState};
 
+use super::beat::Beating;
 use super::commit::{Pen, PAUSE};
 use super::journal::ZooKeeperJournal;
 use super::service::{is_over, pause, within, Service};
@@ -31,6 +32,8 @@ pub struct ZooKeeperLease {
     /// The journal, until it is taken over.
     journal: Option<ZooKeeperJournal>,
     standing: Arc<Standing>,
+    /// The heartbeat, where standbys wait for one.
+    _beating: Option<Beating>,
 }
 
 /// Whether a lease stands, and who wants to know when it does not.
@@ -79,7 +82,9 @@ impl ZooKeeperLease {
         pen: Pen,
         term: u64,
         journal: ZooKeeperJournal,
+        beat_every: Option<Duration>,
     ) -> ZooKeeperLease {
+        let _beating = beat_every.map(|it| Beating::start(&service, pen.clone(), term, it));
         let standing = Arc::new(Standing::default());
         let (watched, told) = (pen.clone(), standing.clone());
         service.handle().spawn(async move {
@@ -88,7 +93,7 @@ impl ZooKeeperLease {
             // Who is cut off may come back before the session's end: then he stands in nobody's way.
             let _ = watched.client.delete(&watched.fence, None).await;
         });
-        ZooKeeperLease { service, pen, term, journal: Some(journal), standing }
+        ZooKeeperLease { service, pen, term, journal: Some(journal), standing, _beating }
     }
 
     /// The journal that this lease permits to write. It is handed out once.

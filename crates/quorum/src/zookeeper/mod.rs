@@ -7,16 +7,18 @@
 //! is, here is the batch and the next head (S1). So it does not matter what a leader that was
 //! deposed believes.
 //!
-//! What is decided is decided by pure functions ([`head`], [`batch`], [`checkpoint`], [`layout`]);
-//! what goes over the network is in [`commit`], [`replica`], [`sweep`] and [`leadership`].
+//! What is decided is decided by pure functions ([`head`], [`batch`], [`checkpoint`], [`layout`], [`suspicion`]);
+//! what goes over the network is in [`commit`], [`replica`], [`sweep`], [`beat`], [`depose`] and [`leadership`].
 //!
 //! It relies on `zookeeper-client`, which occurs in no other crate. It never lets two terms write.
 
 mod address;
 mod batch;
+mod beat;
 mod candidate;
 mod checkpoint;
 mod commit;
+mod depose;
 mod detect;
 #[cfg(test)]
 mod ensemble;
@@ -32,6 +34,7 @@ mod records;
 mod replica;
 mod seen;
 mod service;
+mod suspicion;
 mod sweep;
 
 pub use address::{AddressError, ZooKeeperAddress};

@@ -29,7 +29,9 @@ fn master(address: &str, port: u16, commit_timeout: Duration) -> ZooKeeperLeader
     );
     let session_timeout = Duration::from_secs(4);
     let address = address.parse().unwrap();
-    let options = ZooKeeperOptions { address, session_timeout, commit_timeout, seen: None };
+    let deposing = None;
+    let options =
+        ZooKeeperOptions { address, session_timeout, commit_timeout, deposing, seen: None };
     ZooKeeperLeadership::new(options, &info).unwrap()
 }
 
@@ -288,6 +290,7 @@ fn an_ensemble_that_was_put_back_is_not_believed_by_who_has_seen_more() {
             address: address.parse().unwrap(),
             session_timeout: Duration::from_secs(4),
             commit_timeout: PATIENCE,
+            deposing: None,
             seen: Some(dir.path().join("journal-seen")),
         };
         let info = r#"{"hostname":"localhost","port":5051}"#;

@@ -84,7 +84,7 @@ impl ZooKeeperLease {
         journal: ZooKeeperJournal,
         beat_every: Option<Duration>,
     ) -> ZooKeeperLease {
-        let _beating = beat_every.map(|it| Beating::start(&service, pen.clone(), term, it));
+        let beating = beat_every.map(|it| Beating::start(&service, pen.clone(), term, it));
         let standing = Arc::new(Standing::default());
         let (watched, told) = (pen.clone(), standing.clone());
         service.handle().spawn(async move {
@@ -93,7 +93,7 @@ impl ZooKeeperLease {
             // Who is cut off may come back before the session's end: then he stands in nobody's way.
             let _ = watched.client.delete(&watched.fence, None).await;
         });
-        ZooKeeperLease { service, pen, term, journal: Some(journal), standing, _beating }
+        ZooKeeperLease { service, pen, term, journal: Some(journal), standing, _beating: beating }
     }
 
     /// The journal that this lease permits to write. It is handed out once.

@@ -609,7 +609,7 @@ mod tests {
     fn a_shared_volume_is_not_destroyed_when_a_task_waits_to_be_launched_on_it() {
         let mut bed = bed_with_shared();
         let other = volume_named("other", 10);
-        bed.apply(vec![Bed::create(&[other.clone()])]);
+        bed.apply(vec![Bed::create(std::slice::from_ref(&other))]);
         bed.settle();
         // What the task needs beside comes back when another volume is in the trash.
         let uuids = bed.apply(vec![

@@ -3,7 +3,7 @@
 //! Relies on the agent's description as received for attributes, domain and address. Never shows allocations or stacks of
 //! reservations to frameworks that do not know them (A52, A59). The claims behind an offer have no place in this API and are left out.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use holdfast_proto::mesos::v1;
 

@@ -283,11 +283,9 @@ fn files_that_are_named_exist() {
     assert!(wrong.is_empty(), "these files do not exist:\n{}", wrong.join("\n"));
 }
 
-/// Every test that the page of scars names is a test.
-#[test]
-fn every_scar_has_its_test() {
-    let page = read("docs/scars.md");
-    let named = page.split('`').filter_map(|it| it.split_once(".rs::"));
+/// How many tests a text names, each of which is one.
+fn tests_named_in(text: &str) -> usize {
+    let named = text.split('`').filter_map(|it| it.split_once(".rs::"));
     let is_test = |(file, name): &(&str, &str)| {
         let text = read(&format!("{file}.rs"));
         let (before, _) = text.split_once(&format!("fn {name}(")).unwrap_or_default();
@@ -296,7 +294,42 @@ fn every_scar_has_its_test() {
     };
     let (named, wrong): (Vec<_>, Vec<_>) = named.partition(is_test);
     assert!(wrong.is_empty(), "these are no tests: {wrong:?}");
-    assert!(50 < named.len(), "the page names {} tests", named.len());
+    named.len()
+}
+
+/// Every test that the page of scars names is a test.
+#[test]
+fn every_scar_has_its_test() {
+    let named = tests_named_in(&read("docs/scars.md"));
+    assert!(50 < named, "the page names {named} tests");
+}
+
+/// Each test of Mesos in the table has its like here, or a reason why not, and the counts above it are true.
+#[test]
+fn every_row_of_the_parity_table_has_its_test_or_a_reason() {
+    let page = read("docs/parity.md");
+    let cells = |line: &str| line.trim_matches('|').split(" | ").map(str::to_owned).collect();
+    let rows: Vec<Vec<String>> =
+        page.lines().filter(|it| it.starts_with("| ")).map(cells).collect();
+    let rows: Vec<_> = rows.iter().filter(|it| it[0].trim().parse::<usize>().is_ok()).collect();
+    let is_proved = |row: &&&Vec<String>| {
+        let here = row[3].trim();
+        let proved = 0 < tests_named_in(here);
+        let is_reason = here.starts_with("Not yet: ") || here.starts_with("Not so: ");
+        assert!(proved != is_reason, "{}: neither a test nor a reason, or both", row[0]);
+        proved
+    };
+    let has_star = |row: &&&Vec<String>| row[1].trim() == "★";
+    let numbers: Vec<usize> = rows.iter().map(|it| it[0].trim().parse().unwrap()).collect();
+    assert_eq!(numbers, (1..=140).collect::<Vec<_>>(), "a row is missing, or stands elsewhere");
+    let said = format!(
+        "Of {} rows {} are proved here, of the {} with a star {}.",
+        rows.len(),
+        rows.iter().filter(is_proved).count(),
+        rows.iter().filter(has_star).count(),
+        rows.iter().filter(has_star).filter(is_proved).count(),
+    );
+    assert!(page.contains(&said), "the page does not say: {said}");
 }
 
 /// The dependencies that `cargo xtask tidy` allows, as its source has them.

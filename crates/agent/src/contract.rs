@@ -177,6 +177,8 @@ pub struct VolumePlan {
     pub container_path: String,
     /// Whether it may be written.
     pub mode: Mode,
+    /// It is shared and used by others now, so it is not given to the user of this container.
+    pub keeps_owner: bool,
 }
 
 /// What runs in a container.

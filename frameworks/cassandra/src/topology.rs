@@ -246,13 +246,14 @@ mod tests {
 
     #[test]
     fn nobody_who_answers_is_no_calm_ring() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // An address of its own, so that nobody else is given the port that is let go of.
+        let listener = std::net::TcpListener::bind("127.41.42.43:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
         let own = IpAddr::from([127, 0, 0, 9]);
         let why = is_calm(&[address.ip()], address.port(), &[own]).unwrap_err();
         assert!(
-            why.to_string().contains("none of its seeds answers (127.0.0.1: it does not listen"),
+            why.to_string().contains("none of its seeds answers (127.41.42.43: it does not listen"),
             "{why}"
         );
         assert_eq!(is_calm(&[], 1, &[own]), Err(NotCalm::Nobody(String::new())));

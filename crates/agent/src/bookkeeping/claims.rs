@@ -579,10 +579,13 @@ mod tests {
         bed.settle();
         let running = Some(TaskState::Running);
         assert_eq!((bed.task_state("t1"), bed.task_state("t2")), (running, running));
-        let mode =
-            |bed: &Bed, task: &str| bed.containers[&bed.container_of(task)].plan.volumes[0].mode;
-        assert_eq!(mode(&bed, "t1"), holdfast_model::Mode::ReadWrite);
-        assert_eq!(mode(&bed, "t2"), holdfast_model::Mode::ReadOnly);
+        let plan = |bed: &Bed, task: &str| {
+            let plan = &bed.containers[&bed.container_of(task)].plan.volumes[0];
+            (plan.mode, plan.keeps_owner)
+        };
+        assert_eq!(plan(&bed, "t1"), (holdfast_model::Mode::ReadWrite, false));
+        // It is the user's of whoever was there first (E39).
+        assert_eq!(plan(&bed, "t2"), (holdfast_model::Mode::ReadOnly, true));
         let uuid = bed.apply(vec![Bed::destroy(&[shared()])])[0];
         assert_eq!(bed.outcome(uuid), Some(Failed));
         assert!(

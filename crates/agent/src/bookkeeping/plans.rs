@@ -3,7 +3,7 @@
 //! Relies on the ledger alone. Never names a volume twice at one path.
 
 use holdfast_model::launch::memory_limit;
-use holdfast_model::{AgentLedger, ExecutorKey, ExecutorKind, Mode, Resource, Resources};
+use holdfast_model::{AgentLedger, ExecutorKey, ExecutorKind, Identity, Mode, Resource, Resources};
 
 use super::records::{find_volume, label, live_tasks};
 use crate::contract::{ContainerPlan, Payload, VolumePlan};
@@ -46,7 +46,7 @@ pub(crate) fn container_plan(ledger: &AgentLedger, key: &ExecutorKey) -> Option<
         user: command_user.unwrap_or_else(|| framework.user.clone()),
         role: record.role.as_str().to_owned(),
         checkpoint: framework.checkpoint,
-        volumes: volume_plans(ledger, &resources),
+        volumes: volume_plans(ledger, key, &resources),
         cpus_thousandths: u64::try_from(total("cpus")).unwrap_or(0),
         mem_mb: memory
             .map_or(0, |it| u64::try_from(it.as_thousandths()).unwrap_or(0).div_ceil(1000)),
@@ -54,7 +54,19 @@ pub(crate) fn container_plan(ledger: &AgentLedger, key: &ExecutorKey) -> Option<
     })
 }
 
-fn volume_plans(ledger: &AgentLedger, resources: &[&Resource]) -> Vec<VolumePlan> {
+/// Whether a shared volume is used by somebody else now, who needs it as it is.
+fn is_used_elsewhere(ledger: &AgentLedger, key: &ExecutorKey, identity: &Identity) -> bool {
+    let mut tasks = ledger.tasks_with(identity).filter(|it| !it.state.is_terminal());
+    identity.shared
+        && (tasks.any(|it| it.executor_key() != *key)
+            || ledger.executors_with(identity).any(|it| it.key() != *key))
+}
+
+fn volume_plans(
+    ledger: &AgentLedger,
+    key: &ExecutorKey,
+    resources: &[&Resource],
+) -> Vec<VolumePlan> {
     let mut plans: Vec<VolumePlan> = Vec::new();
     for resource in resources {
         let Some(claim) = find_volume(ledger, &resource.identity) else { continue };
@@ -65,6 +77,7 @@ fn volume_plans(ledger: &AgentLedger, resources: &[&Resource]) -> Vec<VolumePlan
             label,
             container_path: mount.container_path.clone(),
             mode: if read_only { Mode::ReadOnly } else { Mode::ReadWrite },
+            keeps_owner: is_used_elsewhere(ledger, key, &claim.resource.identity),
         };
         if !plans.contains(&plan) {
             plans.push(plan);

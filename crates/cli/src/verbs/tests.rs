@@ -506,9 +506,10 @@ async fn what_is_not_there_is_not_found() {
 
 #[tokio::test]
 async fn nobody_answers() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    // A port that is had and not listened on, so that nobody else can be there.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = held.local_addr().unwrap().to_string();
     let pair = format!("{address},{address}");
     for line in [
         "agent list",

@@ -400,6 +400,7 @@ impl Containers {
         let read_only = volume.mode == Mode::ReadOnly;
         let container_path = volume.container_path.clone();
         let mount = VolumeMount { source: found?, container_path, read_only };
+        let user = user.filter(|_| !volume.keeps_owner);
         let owner = user.map(|it| self.0.launcher.owner_to_be(&mount, it)).transpose();
         match owner.map_err(|it| it.to_string())?.flatten() {
             Some(owner) => disks.give(&volume.label, owner).map(|()| mount),

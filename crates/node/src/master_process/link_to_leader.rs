@@ -56,7 +56,10 @@ mod tests {
         let limit = Duration::from_millis(50);
         // The kernel takes the connection, and nobody answers: as with a process that is stopped.
         assert_eq!(link.ask(&address, limit).await, DirectAnswer::Silent);
-        drop(listener);
+        // A port that is had and not listened on, so that nobody else can be there.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = held.local_addr().unwrap().to_string();
         assert_eq!(link.ask(&address, Duration::from_secs(60)).await, DirectAnswer::Broken);
         assert!(LinkToLeader::deposing(Duration::ZERO).is_none());
     }

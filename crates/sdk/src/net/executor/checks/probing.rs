@@ -387,9 +387,12 @@ mod tests {
         let silent = look(http(port), Some(Duration::from_millis(50))).await;
         assert_eq!((silent.seen, silent.words.as_str()), (None, "no answer within 0.05 s"));
         let tcp = Probe::Tcp { port, is_ipv6: false };
-        assert_eq!(look(tcp.clone(), None).await.seen, Some(Seen::Connected(true)));
-        drop(listener);
-        let gone = look(tcp, None).await;
+        assert_eq!(look(tcp, None).await.seen, Some(Seen::Connected(true)));
+        // A port that is had and not listened on: one that was let go of could be somebody else's by now.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let port = held.local_addr().unwrap().port();
+        let gone = look(Probe::Tcp { port, is_ipv6: false }, None).await;
         assert_eq!(gone.seen, Some(Seen::Connected(false)));
         assert!(gone.words.contains("cannot connect to 127.0.0.1:"), "{}", gone.words);
     }

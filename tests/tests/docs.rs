@@ -25,7 +25,7 @@ use blocks::{anchors, blocks, links, Block, Fate};
 use session::Session;
 
 /// Every page, in the order in which newcomers read them.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "docs/concepts.md",
     "docs/services.md",
@@ -36,6 +36,7 @@ const PAGES: [&str; 12] = [
     "docs/api.md",
     "docs/compatibility.md",
     "docs/scars.md",
+    "docs/parity.md",
     "crates/README.md",
     "deploy/README.md",
 ];
@@ -134,8 +135,9 @@ pages! {
     the_api_runs: PAGES[7],
     compatibility_runs: PAGES[8],
     scars_run: PAGES[9],
-    the_map_runs: PAGES[10],
-    deploying_runs: PAGES[11],
+    parity_runs: PAGES[10],
+    the_map_runs: PAGES[11],
+    deploying_runs: PAGES[12],
 }
 
 #[test]

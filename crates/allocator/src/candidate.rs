@@ -364,7 +364,8 @@ impl<'a> Candidate<'a> {
             usable.slices.iter().map(|at| &self.slices[*at]).filter(|slice| slice.is_held_by(id));
         let roles: BTreeSet<Role> = own.map(|slice| slice.identity.role()).collect();
         let beside = |slice: &Slice<'_>| {
-            (slice.holders.is_empty() || slice.identity.shared)
+            // A shared volume goes to its maker first, and along with others once somebody has it.
+            (slice.holders.is_empty() || slice.sharing.is_some())
                 && slice.identity.is_reserved()
                 && roles.contains(&slice.identity.role())
         };

@@ -600,13 +600,9 @@ mod tests {
                     .roles
                     .iter()
                     .filter(|it| !it.suppressed && identity.is_allocatable_to(&it.role));
-                // A shared volume is kept from nobody of its role.
-                let is_kept = !identity.shared;
-                if !is_kept
-                    || !roles.any(|it| {
-                        silent(&it.role) && may_have(scene, holder, &it.role, agent, identity)
-                    })
-                {
+                if !roles.any(|it| {
+                    silent(&it.role) && may_have(scene, holder, &it.role, agent, identity)
+                }) {
                     continue;
                 }
                 let got = given

@@ -67,9 +67,17 @@ impl LeaderApi {
         &self,
         command: MasterCommand,
     ) -> Result<Result<(), holdfast_api::Refusal>, Refusal> {
+        self.answered(|request| Input::FromOperator(request, command.caller, command.call)).await
+    }
+
+    /// Tells the core what it answers, and waits for the answer.
+    async fn answered(
+        &self,
+        input: impl FnOnce(RequestId) -> Input,
+    ) -> Result<Result<(), holdfast_api::Refusal>, Refusal> {
         let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
         let answer = self.waiting.insert(request);
-        self.inbox.tell(Input::FromOperator(request, command.caller, command.call)).await;
+        self.inbox.tell(input(request)).await;
         match answer.await {
             Ok(answer) => Ok(answer.map_err(Into::into)),
             Err(_) => {
@@ -157,11 +165,7 @@ impl LeaderApi {
 
     /// Waits until a new description has been decided on, and says whether it was taken (D13).
     async fn described(&self, info: FrameworkInfo) -> Result<(), Refusal> {
-        let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
-        let settled = self.waiting.insert(request);
-        self.inbox.tell(Input::Settle(request)).await;
-        let over = || Refusal::unavailable("the master stops; subscribe at the next one");
-        settled.await.map_err(|_| over())?.map_err(|it| http(it.into()))?;
+        self.answered(Input::Settle).await?.map_err(http)?;
         let is_taken = self.read(move |view| {
             let id = info.id.as_ref()?;
             view.ledger().frameworks.get(id).map(|it| !it.removed && it.info == info)

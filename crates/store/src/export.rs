@@ -149,8 +149,12 @@ fn read_piece(reader: &mut dyn Read, record: u64) -> Result<Option<Vec<u8>>, Imp
     if len == 0 {
         return Ok(None);
     }
-    let mut piece = vec![0; len as usize];
-    reader.read_exact(&mut piece).map_err(ImportError::Read)?;
+    // No length is believed before its bytes are there: a stream of some bytes could else claim megabytes again and again.
+    let mut piece = Vec::new();
+    Read::take(&mut *reader, u64::from(len)).read_to_end(&mut piece).map_err(ImportError::Read)?;
+    if piece.len() < len as usize {
+        return Err(ImportError::Read(io::ErrorKind::UnexpectedEof.into()));
+    }
     Ok(Some(piece))
 }
 

@@ -5,6 +5,7 @@
 
 mod agent_link;
 mod forms;
+mod health;
 mod legacy;
 mod operator;
 mod scheduler;
@@ -351,5 +352,5 @@ pub(crate) fn services(api: &Arc<dyn MasterApi>, limits: &Limits) -> tonic::serv
     let schedulers = SchedulerStreamServer::new(scheduler_stream::Service { api: api.clone() })
         .max_decoding_message_size(limits.body_max_bytes)
         .max_encoding_message_size(MESSAGE_MAX_BYTES);
-    tonic::service::Routes::new(agents).add_service(schedulers)
+    health::add(tonic::service::Routes::new(agents).add_service(schedulers), api)
 }

@@ -7,6 +7,7 @@ mod arguments;
 mod bench;
 mod demo;
 mod dist;
+mod fuzz;
 mod process;
 mod project;
 mod services;

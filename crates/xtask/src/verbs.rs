@@ -3,7 +3,7 @@
 //! Relies on [`crate::arguments`]. Never runs anything: a verb is one entry of [`VERBS`] and one file.
 
 use crate::arguments::{Flag, Given, NotUnderstood, Words};
-use crate::{bench, demo, dist, services, sim, test, tidy};
+use crate::{bench, demo, dist, fuzz, services, sim, test, tidy};
 
 /// One thing that xtask can do.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub const VERBS: &[&Verb] = &[
     &test::VERB,
     &services::VERB,
     &sim::VERB,
+    &fuzz::VERB,
     &bench::VERB,
     &dist::VERB,
 ];

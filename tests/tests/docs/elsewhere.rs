@@ -17,12 +17,14 @@ const RUN_HERE: [(&str, &str, &[&str]); 2] = [
 ];
 
 /// What is only held against the programs' own words: steps of `cargo xtask test` do it for the whole workspace, or it takes too long.
-const ONLY_CHECKED: [&str; 5] = [
+const ONLY_CHECKED: [&str; 7] = [
     "cargo build -p holdfast -p holdfast-journal",
     "export PATH=\"$PWD/target/debug:$PATH\"",
     "cargo test -p holdfast-model",
     "cargo clippy -p holdfast-model --all-targets",
     "cargo xtask sim --planted",
+    "cargo xtask fuzz --seconds 60",
+    "cargo xtask fuzz scheduler_call --seconds 600 --keep",
 ];
 
 /// Whether one of the files holds the command; how many seeds it says does not matter.

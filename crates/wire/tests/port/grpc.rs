@@ -254,3 +254,74 @@ async fn h5_a_standby_names_the_leader() {
         "{refused:?}"
     );
 }
+
+async fn channel(site: &Site) -> tonic::transport::Channel {
+    let endpoint = format!("http://{}", site.host());
+    tonic::transport::Endpoint::from_shared(endpoint).unwrap().connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn health_says_which_services_take_calls_and_follows_the_leadership() {
+    use tonic_health::pb::health_check_response::ServingStatus::{
+        NotServing, ServiceUnknown, Serving,
+    };
+    use tonic_health::pb::{health_client::HealthClient, HealthCheckRequest};
+    let site = Site::start(Limits::default()).await;
+    let mut client = HealthClient::new(channel(&site).await);
+    let of = |name: &str| HealthCheckRequest { service: name.to_owned() };
+    let leading = LeadershipState::Leading { address: site.host() };
+    let services = ["", "holdfast.v1.AgentLink", "holdfast.v1.SchedulerStream"];
+    for (state, expected) in [
+        (leading.clone(), [Serving, Serving, Serving]),
+        (LeadershipState::Recovering, [Serving, Serving, NotServing]),
+        (LeadershipState::Standby { leader: None }, [Serving, Serving, NotServing]),
+    ] {
+        site.stand(state);
+        for (name, expected) in services.into_iter().zip(expected) {
+            let answer = client.check(of(name)).await.unwrap().into_inner();
+            assert_eq!(answer.status(), expected, "{name}");
+        }
+    }
+    let unknown = client.check(of("other")).await.unwrap_err();
+    assert_eq!(unknown.code(), tonic::Code::NotFound, "{unknown:?}");
+
+    let mut watched = client.watch(of(services[2])).await.unwrap().into_inner();
+    let mut next = async || soon("a state", watched.message()).await.unwrap().unwrap().status();
+    assert_eq!(next().await, NotServing);
+    site.stand(leading);
+    assert_eq!(next().await, Serving);
+    let mut watched = client.watch(of("other")).await.unwrap().into_inner();
+    let first = soon("a state", watched.message()).await.unwrap().unwrap();
+    assert_eq!(first.status(), ServiceUnknown);
+}
+
+#[tokio::test]
+async fn reflection_names_the_services_and_describes_what_they_take() {
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest::{
+        FileContainingSymbol, ListServices,
+    };
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse::{
+        FileDescriptorResponse, ListServicesResponse,
+    };
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
+    let site = Site::start(Limits::default()).await;
+    let mut client = ServerReflectionClient::new(channel(&site).await);
+    let asked =
+        [ListServices(String::new()), FileContainingSymbol("mesos.v1.scheduler.Call".to_owned())];
+    let requests =
+        asked.map(|it| ServerReflectionRequest { host: String::new(), message_request: Some(it) });
+    let answers = client.server_reflection_info(tokio_stream::iter(requests)).await.unwrap();
+    let mut answers = answers.into_inner();
+    let mut next = async || {
+        let answer = soon("an answer", answers.message()).await.unwrap().unwrap();
+        answer.message_response.unwrap()
+    };
+    let ListServicesResponse(list) = next().await else { panic!("a list of services") };
+    let names: Vec<&str> = list.service.iter().map(|it| it.name.as_str()).collect();
+    for name in ["grpc.health.v1.Health", "holdfast.v1.AgentLink", "holdfast.v1.SchedulerStream"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let FileDescriptorResponse(file) = next().await else { panic!("a file") };
+    assert!(!file.file_descriptor_proto.is_empty());
+}

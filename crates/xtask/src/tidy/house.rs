@@ -107,15 +107,25 @@ impl House {
             let folder = match parts[..] {
                 ["crates", name, _, ..] => (format!("crates/{name}"), Kind::Crate),
                 ["frameworks", name, _, ..] => (format!("frameworks/{name}"), Kind::Framework),
-                ["tests", _, ..] => ("tests".to_owned(), Kind::Tests),
+                ["tests", _, ..] => (package_above(path, &texts), Kind::Tests),
                 _ => continue,
             };
-            if folders.last() != Some(&folder) {
+            if !folders.contains(&folder) {
                 folders.push(folder);
             }
         }
-        let packages =
-            folders.into_iter().map(|(folder, kind)| package(folder, kind, &texts)).collect();
+        let packages = folders
+            .iter()
+            .map(|(folder, kind)| {
+                // What lies in a package within this one is that one's.
+                let inner: Vec<String> = folders
+                    .iter()
+                    .filter(|(other, _)| other.starts_with(&format!("{folder}/")))
+                    .map(|(other, _)| format!("{other}/"))
+                    .collect();
+                package(folder.clone(), *kind, &texts, &inner)
+            })
+            .collect();
         House { texts, root, packages }
     }
 
@@ -146,14 +156,31 @@ impl Source {
     }
 }
 
-fn package(folder: String, kind: Kind, texts: &BTreeMap<String, String>) -> Package {
+/// The package below `tests` that a file is in: the nearest folder with a manifest, or `tests` itself.
+fn package_above(path: &str, texts: &BTreeMap<String, String>) -> String {
+    let above = std::iter::successors(path.rsplit_once('/'), |(it, _)| it.rsplit_once('/'));
+    let mut folders = above.map(|(folder, _)| folder);
+    let found = folders.find(|it| texts.contains_key(&format!("{it}/Cargo.toml")));
+    found.unwrap_or("tests").to_owned()
+}
+
+/// The package in a folder, without the files of those within it.
+fn package(
+    folder: String,
+    kind: Kind,
+    texts: &BTreeMap<String, String>,
+    inner: &[String],
+) -> Package {
     let name = folder.rsplit('/').next().unwrap_or_default().to_owned();
     let manifest = match texts.get(&format!("{folder}/Cargo.toml")) {
         Some(text) => Manifest::parse(text),
         None => Err("Cargo.toml is missing; every folder here is a package".to_owned()),
     };
     let start = format!("{folder}/");
-    let files = texts.iter().filter(|(path, _)| path.starts_with(&start) && path.ends_with(".rs"));
+    let files = texts.iter().filter(|(path, _)| {
+        let is_own = path.starts_with(&start) && !inner.iter().any(|it| path.starts_with(it));
+        is_own && path.ends_with(".rs")
+    });
     let read = |(path, text): (&String, &String)| {
         let (items, unreadable) = match Items::of(text) {
             Ok(items) => (items, None),
@@ -201,7 +228,11 @@ mod tests {
             ("crates/store/Cargo.toml", "[package]\nname = \"holdfast-store\""),
             ("crates/store/src/lib.rs", "//! x"),
             ("frameworks/journal/src/main.rs", "//! x"),
+            ("tests/Cargo.toml", "[package]\nname = \"holdfast-tests\""),
             ("tests/src/lib.rs", "//! x"),
+            ("tests/odd/Cargo.toml", "[package]\nname = \"holdfast-odd\""),
+            ("tests/odd/src/lib.rs", "//! x"),
+            ("tests/odd/src/other.rs", "//! x"),
         ]);
         let seen: Vec<_> = house
             .packages
@@ -211,7 +242,8 @@ mod tests {
         let expected = [
             ("crates/store", Kind::Crate, 1, true),
             ("frameworks/journal", Kind::Framework, 1, false),
-            ("tests", Kind::Tests, 1, false),
+            ("tests", Kind::Tests, 1, true),
+            ("tests/odd", Kind::Tests, 2, true),
         ];
         assert_eq!(seen, expected);
         assert_eq!(house.root, ["Cargo.toml", "crates", "frameworks", "tests"]);

@@ -12,7 +12,7 @@ use super::Complaint;
 pub struct Manifest {
     /// The package's name.
     pub name: String,
-    /// Whether `[lints] workspace = true`.
+    /// Whether `[lints] workspace = true`, or it is a workspace of its own, which has none to follow.
     pub lints: bool,
     /// All dependencies, of every kind and target.
     pub dependencies: Vec<Dependency>,
@@ -57,6 +57,7 @@ impl Manifest {
         let lints =
             table.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool)
                 == Some(true);
+        let lints = lints || table.contains_key("workspace");
         let mut manifest = Manifest { name, lints, ..Manifest::default() };
         manifest.depend(&table);
         for target in
@@ -169,6 +170,8 @@ mod tests {
             ("frameworks/journal/Cargo.toml", "holdfast-journal", true),
             ("frameworks/journal/Cargo.toml", "holdfast-log", false),
             ("tests/Cargo.toml", "holdfast-tests", true),
+            ("tests/apart/Cargo.toml", "holdfast-apart", true),
+            ("tests/apart/Cargo.toml", "holdfast-tests", false),
         ] {
             let found = complaints(path, &format!("[package]\nname = \"{name}\"{lints}"));
             assert_eq!(found.is_empty(), right, "{path} {name}: {found}");
@@ -184,6 +187,8 @@ mod tests {
             &format!("{bare}[lints]\nworkspace = false")
         )
         .contains("lints do not hold"));
+        let apart = complaints("crates/store/Cargo.toml", &format!("{bare}[workspace]"));
+        assert_eq!(apart, "", "a workspace of its own has no lints to follow");
         assert!(complaints("crates/store/Cargo.toml", "[package").contains("no TOML"));
         assert!(complaints("crates/store/src/lib.rs", "//! x").contains("Cargo.toml is missing"));
     }

@@ -11,8 +11,10 @@ use super::dependencies;
 use super::house::{House, Kind, Package};
 use super::Complaint;
 
-/// Crates that are needed where no code names them: what `prost` and `tonic` generate does, in the folder of the build.
-const UNNAMED: &[(&str, &[&str])] = &[("proto", &["prost", "prost-types", "tonic", "tonic-prost"])];
+/// Crates that are needed where no code names them: what `prost` and `tonic` generate does, in the folder of the build; and the file of
+/// `tests/fuzz` that `xtask` compiles, too.
+const UNNAMED: &[(&str, &[&str])] =
+    &[("proto", &["prost", "prost-types", "tonic", "tonic-prost"]), ("xtask", &["base64"])];
 
 /// No dependency is there for nothing.
 pub fn check(house: &House) -> Vec<Complaint> {

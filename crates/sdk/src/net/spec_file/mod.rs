@@ -57,11 +57,10 @@ pub fn parse_spec(file: &str, bytes: &[u8]) -> Result<ServiceSpec, SpecFileError
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => return Err(no_text(file, bytes, error.valid_up_to())),
     };
-    let (document, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        let problems = errors.iter().take(MISREAD_MAX).map(|it| misread(text, it)).collect();
-        return Err(SpecFileError { file: file.to_owned(), problems });
-    }
+    let document = DeTable::parse(text).map_err(|first| {
+        let problems = misread_all(text, first);
+        SpecFileError { file: file.to_owned(), problems }
+    })?;
     let mut reader = Reader::new(text);
     let spec = service(&mut reader, document.get_ref());
     if reader.is_well() {
@@ -82,6 +81,8 @@ pub fn parse_spec(file: &str, bytes: &[u8]) -> Result<ServiceSpec, SpecFileError
 
 /// How many errors of TOML itself are told.
 const MISREAD_MAX: usize = 20;
+/// The largest text in which all of them are looked for, in bytes: each letter can be an error, and takes 900 bytes to remember.
+const MISREAD_ALL_MAX: usize = 8 * 1024;
 
 fn too_large() -> String {
     format!("the file is larger than {SPEC_FILE_BYTES_MAX} bytes")
@@ -100,6 +101,15 @@ fn no_text(file: &str, bytes: &[u8], at: usize) -> SpecFileError {
     let hint = "write it with an editor; a spec is TOML".to_owned();
     let problems = vec![Problem::at(&text, &(before..before + 1), what, hint)];
     SpecFileError { file: file.to_owned(), problems }
+}
+
+/// What is no TOML in a text: all of it, or the first where the text is long.
+fn misread_all(text: &str, first: toml::de::Error) -> Vec<Problem> {
+    let errors = match text.len() <= MISREAD_ALL_MAX {
+        true => DeTable::parse_recoverable(text).1,
+        false => vec![first],
+    };
+    errors.iter().take(MISREAD_MAX).map(|it| misread(text, it)).collect()
 }
 
 fn misread(text: &str, error: &toml::de::Error) -> Problem {

@@ -272,6 +272,15 @@ fn hostile_files_are_refused_within_bounds() {
     }
 }
 
+#[test]
+fn of_a_long_file_that_is_no_toml_the_first_mistake_is_told() {
+    let count = |text: &str| parse_spec("x.toml", text.as_bytes()).unwrap_err().problems.len();
+    let short = "a = ]\n".repeat(100);
+    assert_eq!(count(&short), MISREAD_MAX);
+    // Each of these is a mistake to the parser, which would remember them all.
+    assert_eq!(count(&format!("a = {{{}", ".".repeat(500_000))), 1);
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {

@@ -25,12 +25,13 @@ use blocks::{anchors, blocks, links, Block, Fate};
 use session::Session;
 
 /// Every page, in the order in which newcomers read them.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "docs/concepts.md",
     "docs/services.md",
     "docs/write-a-framework.md",
     "docs/operate.md",
+    "docs/drill.md",
     "docs/cassandra.md",
     "docs/hdfs.md",
     "docs/api.md",
@@ -130,14 +131,15 @@ pages! {
     services_run: PAGES[2],
     writing_a_framework_runs: PAGES[3],
     operating_runs: PAGES[4],
-    cassandra_runs: PAGES[5],
-    hdfs_runs: PAGES[6],
-    the_api_runs: PAGES[7],
-    compatibility_runs: PAGES[8],
-    scars_run: PAGES[9],
-    parity_runs: PAGES[10],
-    the_map_runs: PAGES[11],
-    deploying_runs: PAGES[12],
+    drilling_runs: PAGES[5],
+    cassandra_runs: PAGES[6],
+    hdfs_runs: PAGES[7],
+    the_api_runs: PAGES[8],
+    compatibility_runs: PAGES[9],
+    scars_run: PAGES[10],
+    parity_runs: PAGES[11],
+    the_map_runs: PAGES[12],
+    deploying_runs: PAGES[13],
 }
 
 #[test]

@@ -123,6 +123,8 @@ fn interrupted_again_and_again_a_cluster_leaves_nothing_running() {
     dev.until_it_says("out", "stop     Ctrl-C");
     let said = dev.said("out");
     let master = said.lines().find_map(|it| it.strip_prefix("master   http://")).unwrap();
+    // Its process follows.
+    let master = master.split(' ').next().unwrap();
     let mut run = holdfast(&["run", "--master", master, "--", "sleep", "600"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -231,4 +233,69 @@ fn a_sabotaged_demonstration_fails_and_says_why() {
     let kills: Vec<&str> =
         said.lines().filter(|it| it.contains("the same") && it.ends_with(" 0")).collect();
     assert_eq!(kills.len(), 5, "the kills before did no harm:\n{said}");
+}
+
+/// What a drill reports as JSON.
+fn report(drill: &Started) -> serde_json::Value {
+    serde_json::from_str(&drill.said("out")).unwrap()
+}
+
+#[test]
+fn each_fault_of_each_target_is_recovered_from_and_nothing_is_lost() {
+    let words = ["drill", "--fault", "kill,pause", "--kills", "10", "--seed", "3"];
+    let more = ["--pause-for", "1s", "--goal", "80s", "-o", "json"];
+    let mut drill = Started::new(&[&words[..], &more].concat());
+    let status = drill.ended(DEMO);
+    drill.assert_nothing_runs();
+    assert!(status.success(), "{status}: {}{}", drill.said("err"), drill.said("out"));
+    let report = report(&drill);
+    assert_eq!(report["verdict"], "resilient", "{report:#}");
+    assert_eq!(report["recovery"].as_array().unwrap().len(), 10, "{report:#}");
+    assert_eq!(report["records"]["lost"], 0, "{report:#}");
+    assert_eq!(report["records"]["acknowledged"], report["records"]["read_back"], "{report:#}");
+    assert!(0 < report["records"]["acknowledged"].as_u64().unwrap(), "{report:#}");
+    assert_eq!(report["claims"], serde_json::json!({ "before": 3, "after": 3 }));
+    assert_eq!(report["doubled_tasks"], 0, "{report:#}");
+}
+
+#[test]
+fn an_interrupted_drill_lets_go_on_whom_it_paused_and_counts() {
+    let words = ["drill", "--fault", "pause", "--target", "agent", "--agents", "1", "--kills", "1"];
+    let mut drill = Started::new(&[&words[..], &["--pause-for", "1h", "-o", "json"]].concat());
+    drill.until_it_says("err", "pause agent-0");
+    drill.signal(Signal::SIGINT);
+    let status = drill.ended(DEMO);
+    drill.assert_nothing_runs();
+    assert_eq!(status.code(), Some(130), "{}", drill.said("err"));
+    let report = report(&drill);
+    assert_eq!(report["verdict"], "degraded", "{report:#}");
+    assert_eq!(report["complete"], false, "{report:#}");
+    assert_eq!(report["records"]["lost"], 0, "{report:#}");
+    assert_eq!(report["claims"], serde_json::json!({ "before": 1, "after": 1 }));
+    assert!(!drill.said("err").contains("not whole"), "it was healed: {}", drill.said("err"));
+}
+
+#[test]
+fn a_cluster_that_runs_is_struck_and_goes_on() {
+    let words = ["dev", "--masters", "3", "--agents", "1", "--disks", "1", "--port", "0"];
+    let mut dev = Started::new(&[&words[..], &["--keep-alive"]].concat());
+    dev.until_it_says("out", "stop     Ctrl-C");
+    let cluster = dev.path().join("cluster");
+    let drill = |more: &[&str]| {
+        let words =
+            ["drill", "-o", "json", "--kills", "3", "--target", "leader,agent", "--cluster"];
+        let output = holdfast(&words).arg(&cluster).args(more).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), said + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (code, said) = drill(&["--goal", "80s"]);
+    assert_eq!(code, Some(0), "{said}{}", dev.said("err"));
+    dev.until_it_says("err", "agent-0 had ended, and was started again");
+    let (code, said) = drill(&["--blast-radius", "2"]);
+    assert_eq!(code, Some(5), "two of three masters are no minority: {said}");
+    dev.signal(Signal::SIGINT);
+    assert!(dev.ended(Duration::from_secs(30)).success(), "{}", dev.said("err"));
+    dev.assert_nothing_runs();
+    let (code, said) = drill(&[]);
+    assert_eq!(code, Some(3), "it runs no more: {said}");
 }

@@ -4,9 +4,9 @@
 //! It believes nobody: volumes are compared by uuid, every chain is read from its first byte, what was acknowledged before a kill must be
 //! there afterwards with the same checksums, and whatever does not come back in time or in full makes the exit code 1.
 
-mod observe;
-mod processes;
-mod proof;
+pub mod observe;
+pub mod processes;
+pub mod proof;
 mod story;
 mod verdict;
 
@@ -38,7 +38,7 @@ pub async fn run(settings: DemoSettings, stop: CancellationToken) -> anyhow::Res
         "A master and {} agents start as processes on loopback; a service of {} members claims a volume on each.",
         settings.agents, settings.agents
     );
-    let shape = Shape { agents: settings.agents, disks: 1, port: 0 };
+    let shape = Shape::with_one_master(settings.agents, 1);
     let mut cluster = Cluster::new(scratch.path(), shape)?;
     let begun = stop.run_until_cancelled(cluster.start()).await;
     if !matches!(begun, Some(Ok(()))) {
@@ -46,14 +46,10 @@ pub async fn run(settings: DemoSettings, stop: CancellationToken) -> anyhow::Res
         return begun
             .map_or_else(|| Err(interrupted(scratch.path()).into()), |failed| failed.map(|()| 0));
     }
-    let mut scheduler = Scheduler::new(
-        &journal,
-        cluster.master_address(),
-        &scratch.path().join("scheduler"),
-        settings.agents,
-    );
-    let observer =
-        Observer::new(cluster.master_address(), &journal, scratch.path(), scheduler.ledger());
+    let masters = cluster.master_addresses();
+    let dir = scratch.path().join("scheduler");
+    let mut scheduler = Scheduler::new(&journal, &masters, &dir, settings.agents);
+    let observer = Observer::new(masters, &journal, scratch.path(), scheduler.ledger());
     let mut story = Story::new(observer, settings.agents, settings.sabotage);
     let told = stop.run_until_cancelled(story.tell(&mut cluster, &mut scheduler)).await;
     scheduler.kill().await;
@@ -81,7 +77,11 @@ fn interrupted(scratch: &Path) -> Failure {
     )
 }
 
-fn journal(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+/// The program of the journal framework: the given one, or that beside this one.
+///
+/// # Errors
+/// When it is not there.
+pub fn journal(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let beside = || -> anyhow::Result<PathBuf> {
         let own = std::env::current_exe().context("cannot find this program's own file")?;
         Ok(own.with_file_name(JOURNAL))

@@ -3,13 +3,17 @@
 //! It ends with everything that it started: masters, agents and the containers that would outlive them.
 
 pub mod cluster;
+pub mod process;
+pub mod roster;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use self::cluster::{Cluster, Shape};
+use self::process::Kind;
+use self::roster::Roster;
 use crate::failure::{Failure, EXIT_ERROR};
 use crate::settings_dev::DevSettings;
 
@@ -18,34 +22,61 @@ use crate::settings_dev::DevSettings;
 /// # Errors
 /// When a process of it does not start, or ends by itself.
 pub async fn run(settings: DevSettings, stop: CancellationToken) -> anyhow::Result<()> {
+    let shape = Shape {
+        masters: settings.masters,
+        zk: settings.zk.clone(),
+        agents: settings.agents,
+        disks: settings.disks,
+        port: settings.port,
+    };
     let scratch = Scratch::new(settings.dir.clone(), settings.keep)?;
-    let shape = Shape { agents: settings.agents, disks: settings.disks, port: settings.port };
     let mut cluster = Cluster::new(scratch.path(), shape)?;
-    let served = stop.run_until_cancelled(serve(&mut cluster, scratch.path())).await;
+    let served =
+        stop.run_until_cancelled(serve(&mut cluster, scratch.path(), settings.keep_alive)).await;
     eprintln!("stopping");
     cluster.stop().await;
+    Roster::remove(scratch.path());
     served.unwrap_or(Ok(()))
 }
 
 /// Starts the cluster, tells where it is, and looks after it for as long as it is whole.
-async fn serve(cluster: &mut Cluster, dir: &std::path::Path) -> anyhow::Result<()> {
+async fn serve(cluster: &mut Cluster, dir: &Path, keep_alive: bool) -> anyhow::Result<()> {
     cluster.start().await?;
-    println!("master   http://{}", cluster.master_address());
-    for (index, address) in cluster.agent_addresses().enumerate() {
-        println!("agent {index}  http://{address}");
+    Roster::of(cluster, keep_alive).write(dir)?;
+    tell(cluster, dir);
+    loop {
+        let name = cluster.watch().await;
+        if !keep_alive {
+            let hint =
+                format!("start it again with --dir DIR, and read DIR/{name}/log when it happens; or with --keep-alive, which starts again what ends; here it ended with:\n{}", cluster.log_of(&name));
+            let cause = format!("{name} ended by itself, so the others were ended too");
+            return Err(Failure::new(EXIT_ERROR, cause, hint).into());
+        }
+        cluster.start_again(&name).await?;
+        Roster::of(cluster, keep_alive).write(dir)?;
+        eprintln!("{name} had ended, and was started again");
+    }
+}
+
+fn tell(cluster: &Cluster, dir: &Path) {
+    let (mut masters, mut agents) = (0, 0);
+    let several = 1 < cluster.master_addresses().len();
+    for process in cluster.processes() {
+        let (kind, number) = match process.kind() {
+            Kind::Master => ("master", &mut masters),
+            Kind::Agent => ("agent", &mut agents),
+        };
+        let name = match (process.kind(), several) {
+            (Kind::Master, false) => kind.to_owned(),
+            _ => format!("{kind} {number}"),
+        };
+        *number += 1;
+        let pid = process.pid().map_or_else(|| "-".to_owned(), |it| it.to_string());
+        println!("{name:<8} http://{} (process {pid})", process.address());
     }
     println!("state    {}", dir.display());
-    println!("try      HOLDFAST_ADDR={} holdfast agent list", cluster.master_address());
+    println!("try      HOLDFAST_ADDR={} holdfast agent list", cluster.meeting_place());
     println!("stop     Ctrl-C; nothing is left running");
-    let name = cluster.watch().await;
-    let hint =
-        format!("start it again with --dir DIR, and read DIR/{name}/log when it happens; here it ended with:\n{}", cluster.log_of(&name));
-    Err(Failure::new(
-        EXIT_ERROR,
-        format!("{name} ended by itself, so the others were ended too"),
-        hint,
-    )
-    .into())
 }
 
 /// The directory of a cluster; removed at the end unless it was given or shall be kept.
@@ -70,7 +101,7 @@ impl Scratch {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -21,6 +21,10 @@ pub const EXIT_CONFLICT: i32 = 5;
 pub const EXIT_TIMEOUT: i32 = 6;
 /// No master answers, or none leads.
 pub const EXIT_NO_LEADER: i32 = 7;
+/// A drill came to its end and nothing was lost, but not all was as it should be.
+pub const EXIT_DEGRADED: i32 = 8;
+/// A drill found that something was lost, ran twice, or did not come back.
+pub const EXIT_FAILED: i32 = 9;
 /// What was typed makes no sense.
 pub const EXIT_USAGE: i32 = 64;
 /// Nobody reads what is written, as shells count it (`holdfast ... | head`).
@@ -28,7 +32,7 @@ pub const EXIT_PIPE_CLOSED: i32 = 141;
 
 /// The list for `--help`.
 pub const EXIT_CODES: &str = "Exit codes: 0 ok; 1 error; 2 accepted but not (all) placed, or the plan has changes; 3 not found; \
-4 not allowed; 5 conflict; 6 timed out; 7 no leader; 64 usage.";
+4 not allowed; 5 conflict; 6 timed out; 7 no leader; 8 drill degraded; 9 drill failed; 64 usage.";
 
 /// How masters and agents begin when a change was not made because the claims are not as was expected.
 const MOVED_ON: &str = "the state has moved on";
@@ -175,6 +179,8 @@ mod tests {
             EXIT_CONFLICT,
             EXIT_TIMEOUT,
             EXIT_NO_LEADER,
+            EXIT_DEGRADED,
+            EXIT_FAILED,
             EXIT_USAGE,
         ] {
             assert!(EXIT_CODES.contains(&format!(" {code} ")), "{code}");

@@ -1,4 +1,4 @@
-//! What a person types: the command line, its verbs and tables, completion, and the clusters of `dev` and `demo`.
+//! What a person types: the command line, its verbs and tables, completion, and the clusters of `dev`, `demo` and `drill`.
 //!
 //! Relies on clap for the grammar, and on `holdfast-node` for the processes. Here it is only chosen which verb was meant: verbs live in
 //! modules of their own, processes in another crate.
@@ -6,6 +6,7 @@
 mod advice;
 mod demo;
 mod dev;
+mod drill;
 mod failure;
 mod globals;
 mod moments;
@@ -13,6 +14,7 @@ mod nouns;
 mod output;
 mod settings_demo;
 mod settings_dev;
+mod settings_drill;
 mod sizes;
 mod verbs;
 
@@ -266,6 +268,9 @@ mod tests {
             "agent",
             "dev",
             "demo",
+            "drill --fault kill,pause --target leader,agent --kills 3 --seed 7 --plan",
+            "drill --minutes 2 --junit f.xml --cluster d",
+            "dev --masters 3 --zk zk://h:1/m --keep-alive",
             "command-executor",
             "default-executor",
             "container-shim /x",
@@ -282,6 +287,9 @@ mod tests {
             "claim list --watch=x",
             "role list -o xml",
             "role list --timeout 5",
+            "drill --kills 3 --minutes 2",
+            "drill --cluster d --masters 5",
+            "drill --fault burn",
         ] {
             assert!(parse(&format!("holdfast {wrong}")).is_err(), "{wrong}");
         }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::globals::Globals;
 use super::settings_demo::DemoSettings;
 use super::settings_dev::DevSettings;
+use super::settings_drill::DrillSettings;
 use crate::verbs::conditions::OrPlan;
 use crate::verbs::listing::WatchArgs;
 use crate::verbs::service::ServiceVerb;
@@ -28,6 +29,8 @@ pub enum Verb {
     Dev(DevSettings),
     /// Show what this is for: a service, its volumes, and five kinds of kill -9.
     Demo(DemoSettings),
+    /// Strike masters, agents and a service with faults, and judge how all of them recover.
+    Drill(DrillSettings),
     /// The disks.
     #[command(subcommand)]
     Disk(DiskVerb),
@@ -323,6 +326,7 @@ impl Verb {
             Verb::Service(verb) => verb.is_process(),
             Verb::Dev(_)
             | Verb::Demo(_)
+            | Verb::Drill(_)
             | Verb::CommandExecutor
             | Verb::DefaultExecutor
             | Verb::ContainerShim { .. } => true,
@@ -352,7 +356,7 @@ impl Verb {
 
     /// Whether it starts processes that must be gone when it ends.
     pub fn keeps_others(&self) -> bool {
-        matches!(self, Verb::Dev(_) | Verb::Demo(_))
+        matches!(self, Verb::Dev(_) | Verb::Demo(_) | Verb::Drill(_))
     }
 
     /// Does it; gives the exit code. `command` makes the grammar, which only completions need once more.
@@ -380,6 +384,7 @@ impl Verb {
             Verb::Agent(AgentLine { verb: Some(verb), .. }) => verb.ask(context).await,
             Verb::Dev(settings) => crate::dev::run(settings, stop).await.map(|()| 0),
             Verb::Demo(settings) => crate::demo::run(settings, stop).await,
+            Verb::Drill(settings) => crate::drill::run(context, settings, stop).await,
             Verb::CommandExecutor => holdfast_node::executor_process::run_command_executor().await,
             Verb::DefaultExecutor => holdfast_node::executor_process::run_default_executor().await,
             Verb::ContainerShim { .. } => anyhow::bail!(

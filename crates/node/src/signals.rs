@@ -1,6 +1,6 @@
 //! SIGTERM and SIGINT ask a process to stop; what it holds for others goes on without it.
 //!
-//! A process that keeps others (`dev`, `demo`) has to end them first: however often it is asked, it stops in order. Any other ends at once
+//! A process that keeps others (`dev`, `demo`, `drill`) has to end them first: however often it is asked, it stops in order. Any other ends at once
 //! when it is asked a second time.
 
 use std::io;

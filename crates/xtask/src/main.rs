@@ -5,6 +5,7 @@
 
 mod arguments;
 mod bench;
+mod chaos;
 mod demo;
 mod dist;
 mod fuzz;

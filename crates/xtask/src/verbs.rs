@@ -3,7 +3,7 @@
 //! Relies on [`crate::arguments`]. Never runs anything: a verb is one entry of [`VERBS`] and one file.
 
 use crate::arguments::{Flag, Given, NotUnderstood, Words};
-use crate::{bench, demo, dist, fuzz, services, sim, test, tidy};
+use crate::{bench, chaos, demo, dist, fuzz, services, sim, test, tidy};
 
 /// One thing that xtask can do.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub struct Verb {
 /// All verbs, in the order of the help text.
 pub const VERBS: &[&Verb] = &[
     &demo::VERB,
+    &chaos::VERB,
     &tidy::VERB,
     &test::VERB,
     &services::VERB,

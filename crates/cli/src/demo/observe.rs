@@ -34,7 +34,9 @@ pub struct Service {
     pub tasks: BTreeMap<u32, String>,
     /// Each member's volume.
     pub volumes: BTreeMap<u32, Volume>,
-    /// Whether all agents are well.
+    /// How many of their tasks run: more than there are members when one runs twice.
+    pub running: usize,
+    /// How many agents are well.
     pub agents_well: usize,
     /// Whether the scheduler is connected.
     pub connected: bool,
@@ -43,7 +45,7 @@ pub struct Service {
 /// Somebody who looks.
 pub struct Observer {
     client: MesosClient,
-    master: String,
+    masters: Vec<String>,
     journal: PathBuf,
     scratch: PathBuf,
     ledger: PathBuf,
@@ -51,11 +53,49 @@ pub struct Observer {
 
 impl Observer {
     /// Looks at this cluster, and into the ledger of its scheduler.
-    pub fn new(master: &str, journal: &Path, scratch: &Path, ledger: &Path) -> Observer {
+    pub fn new(masters: Vec<String>, journal: &Path, scratch: &Path, ledger: &Path) -> Observer {
         let client = MesosClient::new(ClientSettings::default());
         let (journal, scratch, ledger) =
             (journal.to_owned(), scratch.to_owned(), ledger.to_owned());
-        Observer { client, master: master.to_owned(), journal, scratch, ledger }
+        Observer { client, masters, journal, scratch, ledger }
+    }
+
+    /// Waits for no answer longer than that: whoever is asked may hang, and another one may know.
+    #[must_use]
+    pub fn impatient(self, timeout: Duration) -> Observer {
+        let settings = ClientSettings {
+            connect_timeout: timeout,
+            call_timeout: timeout,
+            ..ClientSettings::default()
+        };
+        Observer { client: MesosClient::new(settings), ..self }
+    }
+
+    /// The master that leads, as it says itself. All are asked at once, so that one that hangs is not waited for.
+    pub async fn leader(&self) -> Option<String> {
+        let mut asked = tokio::task::JoinSet::new();
+        for master in self.masters.clone() {
+            let client = self.client.clone();
+            asked.spawn(async move {
+                let figures = client.get_json(&master, "/metrics/snapshot").await.ok()?;
+                let leads = figures.get("master/elected").and_then(Value::as_f64) == Some(1.0);
+                leads.then_some(master)
+            });
+        }
+        while let Some(said) = asked.join_next().await {
+            if let Some(leader) = said.ok().flatten() {
+                return Some(leader);
+            }
+        }
+        None
+    }
+
+    /// Whom to ask.
+    async fn master(&self) -> anyhow::Result<String> {
+        match &self.masters[..] {
+            [only] => Ok(only.clone()),
+            _ => self.leader().await.context("no master says that it leads"),
+        }
     }
 
     /// The directory of everything.
@@ -64,7 +104,11 @@ impl Observer {
     }
 
     async fn list(&self, name: &str) -> anyhow::Result<Vec<Value>> {
-        let value = self.client.get_json(&self.master, &format!("/holdfast/v1/{name}")).await?;
+        self.list_of(&self.master().await?, name).await
+    }
+
+    async fn list_of(&self, master: &str, name: &str) -> anyhow::Result<Vec<Value>> {
+        let value = self.client.get_json(master, &format!("/holdfast/v1/{name}")).await?;
         value.as_array().cloned().with_context(|| format!("the master's {name} are no list"))
     }
 
@@ -74,18 +118,20 @@ impl Observer {
     /// When the master does not answer.
     pub async fn service(&self) -> anyhow::Result<Service> {
         let mut service = Service::default();
-        for task in self.list("tasks").await? {
+        let master = self.master().await?;
+        for task in self.list_of(&master, "tasks").await? {
             if text(&task, "state") == "TASK_RUNNING" {
                 if let Some(member) = member(text(&task, "id")) {
+                    service.running += 1;
                     service.tasks.insert(member, text(&task, "id").to_owned());
                 }
             }
         }
-        let disks = self.list("disks").await?;
+        let disks = self.list_of(&master, "disks").await?;
         let root = |id: &str| {
             disks.iter().find(|it| text(it, "id") == id).map(|it| PathBuf::from(text(it, "root")))
         };
-        for claim in self.list("claims").await? {
+        for claim in self.list_of(&master, "claims").await? {
             let (Some(member), Some(root)) =
                 (member(text(&claim, "volume")), root(text(&claim, "disk")))
             else {
@@ -97,10 +143,17 @@ impl Observer {
                 .volumes
                 .insert(member, Volume { uuid, agent: text(&claim, "agent").to_owned(), data });
         }
-        service.agents_well =
-            self.list("agents").await?.iter().filter(|it| text(it, "state") == "well").count();
-        service.connected =
-            self.list("frameworks").await?.iter().any(|it| text(it, "state") == "connected");
+        service.agents_well = self
+            .list_of(&master, "agents")
+            .await?
+            .iter()
+            .filter(|it| text(it, "state") == "well")
+            .count();
+        service.connected = self
+            .list_of(&master, "frameworks")
+            .await?
+            .iter()
+            .any(|it| text(it, "state") == "connected");
         Ok(service)
     }
 

@@ -19,13 +19,14 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// A scheduler that does not run yet.
-    pub fn new(program: &Path, master: &str, dir: &Path, members: u32) -> Scheduler {
+    pub fn new(program: &Path, masters: &[String], dir: &Path, members: u32) -> Scheduler {
         let ledger = dir.join("ledger");
         let shown = ledger.to_string_lossy();
+        let masters = masters.join(",");
         let words = [
             "scheduler",
             "--master",
-            master,
+            &masters,
             "--nodes",
             &members.to_string(),
             "--ledger",
@@ -41,6 +42,25 @@ impl Scheduler {
             ledger,
             child: None,
         }
+    }
+
+    /// Lets each member append so many records a second.
+    #[must_use]
+    pub fn at_rate(mut self, rate: u32) -> Scheduler {
+        if let Some(last) = self.arguments.last_mut() {
+            *last = rate.to_string();
+        }
+        self
+    }
+
+    /// Its number among the machine's processes, while it was not ended from here.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
+    /// Whether it runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// Where it writes down what it was told.
@@ -83,13 +103,18 @@ impl Scheduler {
 /// # Errors
 /// When there is none.
 pub fn find(scratch: &Path, verb: &str, member: u32) -> anyhow::Result<u32> {
-    let number = member.to_string();
-    let is_it = |words: &[String]| {
-        words.get(1).is_some_and(|it| it == verb)
-            && words.windows(2).any(|pair| pair[0] == "--member" && pair[1] == number)
+    let found = members(scratch, verb).into_iter().find(|(index, _)| *index == member);
+    found.map(|(_, pid)| pid).with_context(|| format!("member {member} has no `{verb}` process"))
+}
+
+/// The processes of this service with this verb: whose each is, and its number.
+pub fn members(scratch: &Path, verb: &str) -> Vec<(u32, u32)> {
+    let member = |words: &[String]| {
+        let named = words.get(1).is_some_and(|it| it == verb);
+        let pair = words.windows(2).find(|pair| pair[0] == "--member")?;
+        pair[1].parse().ok().filter(|_| named)
     };
-    let found = all(scratch).into_iter().find(|(_, words)| is_it(words));
-    found.map(|(pid, _)| pid).with_context(|| format!("member {member} has no `{verb}` process"))
+    all(scratch).into_iter().filter_map(|(pid, words)| Some((member(&words)?, pid))).collect()
 }
 
 /// Kills one process with -9.
@@ -97,13 +122,21 @@ pub fn find(scratch: &Path, verb: &str, member: u32) -> anyhow::Result<u32> {
 /// # Errors
 /// When that is not allowed, or it is gone.
 pub async fn kill(pid: u32) -> anyhow::Result<()> {
+    signal(pid, "KILL").await
+}
+
+/// Sends a signal to one process, by its name without `SIG`.
+///
+/// # Errors
+/// When that is not allowed, or it is gone.
+pub async fn signal(pid: u32, name: &str) -> anyhow::Result<()> {
     let status = Command::new("kill")
-        .args(["-9", &pid.to_string()])
+        .args([&format!("-{name}"), &pid.to_string()])
         .status()
         .await
         .context("there is no `kill`")?;
     if !status.success() {
-        bail!("process {pid} cannot be killed; it may have ended by itself");
+        bail!("process {pid} cannot be sent SIG{name}; it may have ended by itself");
     }
     Ok(())
 }

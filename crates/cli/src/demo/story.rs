@@ -10,6 +10,7 @@ use super::observe::{Observer, Service, Volume};
 use super::processes::{find, kill, Scheduler};
 use super::proof::Proof;
 use crate::dev::cluster::Cluster;
+use crate::dev::process::Kind;
 
 /// How many records of each member are acknowledged before anything is killed.
 const RECORDS_FIRST: usize = 50;
@@ -75,10 +76,15 @@ impl Story {
         cluster: &mut Cluster,
         scheduler: &mut Scheduler,
     ) -> anyhow::Result<()> {
+        let agents: Vec<&str> = cluster
+            .processes()
+            .filter(|it| it.kind() == Kind::Agent)
+            .map(|it| it.address())
+            .collect();
         self.say(&format!(
             "master at {}, agents at {}",
-            cluster.master_address(),
-            cluster.agent_addresses().collect::<Vec<_>>().join(", ")
+            cluster.meeting_place(),
+            agents.join(", ")
         ));
         scheduler.start()?;
         let members = self.members;
@@ -136,8 +142,8 @@ impl Story {
 
     async fn kill_agent(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
         let before = self.before("an agent").await?;
-        cluster.kill_agent(0).await;
-        cluster.restart_agent(0).await?;
+        cluster.kill("agent-0").await;
+        cluster.start_again("agent-0").await?;
         let members = self.members;
         self.after("an agent", before, |it| it.tasks.len() == members && it.agents_well == members)
             .await
@@ -154,8 +160,8 @@ impl Story {
 
     async fn kill_master(&mut self, cluster: &mut Cluster) -> anyhow::Result<()> {
         let before = self.before("the master").await?;
-        cluster.kill_master().await;
-        cluster.restart_master().await?;
+        cluster.kill("master").await;
+        cluster.start_again("master").await?;
         let members = self.members;
         let whole =
             |it: &Service| it.connected && it.agents_well == members && it.tasks.len() == members;

@@ -106,16 +106,10 @@ async fn carried_out(
     stop: &CancellationToken,
 ) -> anyhow::Result<(Report, bool)> {
     let begun = stop.run_until_cancelled(course.begin()).await;
-    let has_begun = begun.is_some();
-    let ended = match begun {
-        Some(Ok(())) => stop.run_until_cancelled(strike(course, settings, schedule)).await,
-        Some(Err(error)) => return Err(error),
-        None => None,
-    };
+    begun.unwrap_or_else(|| Err(interrupted().into()))?;
+    let ended = stop.run_until_cancelled(strike(course, settings, schedule)).await;
     let complete = matches!(ended, Some(Ok(())));
     match &ended {
-        // Nobody was struck.
-        None if !has_begun => {}
         None => {
             eprintln!(
                 "interrupted: whoever hangs goes on, and whoever was killed is started again"
@@ -168,14 +162,18 @@ async fn started(
         Some(Ok(())) => Ok(cluster),
         ended => {
             cluster.stop().await;
-            let interrupted = Failure::new(
-                EXIT_INTERRUPTED,
-                "stopped before the first fault; nothing was left running",
-                "see what would be done with --plan",
-            );
-            Err(ended.and_then(Result::err).unwrap_or_else(|| interrupted.into()))
+            Err(ended.and_then(Result::err).unwrap_or_else(|| interrupted().into()))
         }
     }
+}
+
+/// Somebody wanted it to end before anybody was struck.
+fn interrupted() -> Failure {
+    Failure::new(
+        EXIT_INTERRUPTED,
+        "stopped before the first fault; nothing was left running",
+        "see what would be done with --plan",
+    )
 }
 
 /// A cluster that runs already.

@@ -102,6 +102,17 @@ impl Masters {
             }
         }
     }
+
+    /// Waits for the pause between two attempts, the last of which was at `asked`; and no longer than until an ensemble names another leader.
+    /// Says whether it did: then there is somebody to ask who was not asked yet.
+    pub fn pause(
+        &self,
+        pause: Duration,
+        asked: &str,
+    ) -> impl Future<Output = bool> + Send + 'static {
+        let elsewhere = self.leads_elsewhere(asked);
+        async move { tokio::time::timeout(pause, elsewhere).await.is_ok() }
+    }
 }
 
 impl fmt::Display for Masters {
@@ -120,9 +131,42 @@ impl fmt::Debug for Masters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Detected;
 
     fn split(text: &str) -> Vec<String> {
         Masters::join(text.split(','))
+    }
+
+    #[test]
+    fn a_pause_ends_when_another_master_leads() {
+        let known = |leader: Option<&str>| Detected {
+            leader: leader.map(str::to_owned),
+            trouble: None,
+            is_known: true,
+        };
+        let (tell, latest) = tokio::sync::watch::channel(known(Some("a:1")));
+        let masters = Masters {
+            fixed: Vec::new(),
+            ensembles: vec![(
+                "zk://h:1/m".parse().unwrap(),
+                LeaderDetector::told_by(latest).unwrap(),
+            )],
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            assert!(!masters.pause(Duration::from_millis(1), "a:1").await, "it leads still");
+            assert!(masters.pause(Duration::ZERO, "b:2").await, "it was not asked yet");
+            let pause = masters.pause(Duration::from_secs(24 * 3600), "a:1");
+            let (woken, ()) = tokio::join!(pause, async {
+                // Nobody leads for a moment, which is no news for whoever waits.
+                tell.send_replace(known(None));
+                tokio::task::yield_now().await;
+                tell.send_replace(known(Some("b:2")));
+            });
+            assert!(woken, "a day has not passed");
+        });
+        let fixed = Masters { fixed: vec!["a:1".to_owned()], ensembles: Vec::new() };
+        assert!(!runtime.block_on(fixed.pause(Duration::from_millis(1), "a:1")), "nobody tells");
     }
 
     #[test]

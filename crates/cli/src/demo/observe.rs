@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{bail, Context};
-use holdfast_wire::{ClientSettings, MesosClient};
+use holdfast_proto::mesos::v1::master::{call, Call};
+use holdfast_wire::{ClientError, ClientSettings, MesosClient};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -13,6 +14,8 @@ use super::proof::{acknowledged, Acknowledged};
 
 /// How long anything may take to come back.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the other masters are waited for when one says that nobody leads.
+const OTHERS_PATIENCE: Duration = Duration::from_millis(200);
 /// How often it is looked at meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -71,20 +74,22 @@ impl Observer {
         Observer { client: MesosClient::new(settings), ..self }
     }
 
-    /// The master that leads, as it says itself. All are asked at once, so that one that hangs is not waited for.
+    /// The master that leads now, as it says itself: a master that does not lead sends the question on to it. All are asked at once; when one
+    /// says that nobody leads, the others are not waited for much longer, because one of them may hang.
     pub async fn leader(&self) -> Option<String> {
         let mut asked = tokio::task::JoinSet::new();
         for master in self.masters.clone() {
             let client = self.client.clone();
-            asked.spawn(async move {
-                let figures = client.get_json(&master, "/metrics/snapshot").await.ok()?;
-                let leads = figures.get("master/elected").and_then(Value::as_f64) == Some(1.0);
-                leads.then_some(master)
-            });
+            asked.spawn(async move { leader_by(&client, &master).await });
         }
-        while let Some(said) = asked.join_next().await {
-            if let Some(leader) = said.ok().flatten() {
-                return Some(leader);
+        let mut patience = PATIENCE;
+        while let Ok(Some(said)) = tokio::time::timeout(patience, asked.join_next()).await {
+            match said.unwrap_or(Ok(None)) {
+                Ok(Some(leader)) => return Some(leader),
+                Ok(None) | Err(ClientError::Refused { .. } | ClientError::NoLeader { .. }) => {
+                    patience = OTHERS_PATIENCE;
+                }
+                Err(_) => {}
             }
         }
         None
@@ -291,6 +296,15 @@ impl Observer {
     pub fn acknowledged(&self) -> anyhow::Result<BTreeMap<u32, Acknowledged>> {
         acknowledged(&self.ledger)
     }
+}
+
+/// The master that leads, as this one says; `None` when it says something else.
+async fn leader_by(client: &MesosClient, master: &str) -> Result<Option<String>, ClientError> {
+    let call = Call { r#type: Some(call::Type::GetMaster.into()), ..Call::default() };
+    let answer = client.operator(master, &call).await?;
+    let info = answer.and_then(|it| it.get_master).and_then(|it| it.master_info);
+    let address = info.and_then(|it| it.address);
+    Ok(address.and_then(|it| Some(format!("{}:{}", it.ip?, it.port))))
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

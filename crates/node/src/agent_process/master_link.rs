@@ -69,6 +69,12 @@ impl Attempts {
         self.in_vain = 0;
         self.reconnect.pause()
     }
+
+    /// There is somebody whom nobody has asked yet.
+    fn begin_anew(&mut self) {
+        self.in_vain = 0;
+        self.reconnect.reset();
+    }
 }
 
 /// Keeps a link until told to stop. Masters are tried in turn.
@@ -96,9 +102,12 @@ pub async fn keep(
         let talk = talk(&client, &address, LinkId(last), elsewhere, (&masters, &inbox));
         let Some(ended) = stop.run_until_cancelled(talk).await else { return };
         let pause = attempts.pause_after(ended, begun.elapsed());
-        // tidy: sleep is the point: masters that are not there, or refuse, are not asked in a tight loop
-        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-            return;
+        // Masters that are not there, or refuse, are not asked in a tight loop, but one that was just elected is at once.
+        let another = stop.run_until_cancelled(named.pause(pause, &address)).await;
+        let Some(another) = another else { return };
+        if another {
+            next.clear();
+            attempts.begin_anew();
         }
     }
 }

@@ -38,6 +38,12 @@ pub struct Detected {
 }
 
 impl LeaderDetector {
+    /// One that knows what it is told, and asks nobody.
+    #[cfg(test)]
+    pub(crate) fn told_by(latest: watch::Receiver<Detected>) -> std::io::Result<LeaderDetector> {
+        Ok(LeaderDetector { _service: Arc::new(Service::start()?), latest })
+    }
+
     /// Begins to watch.
     ///
     /// # Errors

@@ -102,6 +102,7 @@ impl Session {
             number: 0,
             welcomed: false,
             knew: None,
+            asked: None,
             reconnect,
         };
         let known = subscriber.masters.clone();
@@ -165,6 +166,8 @@ struct Subscriber {
     welcomed: bool,
     /// The master that knew the leader: it is asked first the next time.
     knew: Option<String>,
+    /// The master that was asked last.
+    asked: Option<String>,
     reconnect: Reconnect,
 }
 
@@ -185,10 +188,15 @@ impl Subscriber {
                     return;
                 }
             }
+            // Masters that are not there are not asked all the time, but one that was just elected is at once.
             let wait = self.reconnect.pause();
+            let another = self.masters.pause(wait, self.asked.as_deref().unwrap_or_default());
             tokio::select! {
-                // tidy: sleep is the point: masters that are not there are not asked all the time
-                () = tokio::time::sleep(wait) => {}
+                another = another => {
+                    if another {
+                        self.reconnect.reset();
+                    }
+                }
                 () = self.teller.closed() => return,
             }
         }
@@ -208,6 +216,7 @@ impl Subscriber {
             }
         }
         for address in addresses {
+            self.asked = Some(address.clone());
             match self.subscribe(&address).await {
                 Ok(session) => {
                     let elsewhere = self.masters.leads_elsewhere(&address);

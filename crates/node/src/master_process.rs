@@ -8,6 +8,7 @@ mod api;
 mod begin_anew;
 mod counted;
 mod event_stream;
+mod failover;
 mod front;
 mod link_to_leader;
 mod metrics;
@@ -32,6 +33,7 @@ pub use self::begin_anew::begin_anew;
 
 use self::api::LeaderApi;
 use self::event_stream::EventStream;
+use self::failover::Failover;
 use self::front::Front;
 use self::place::{Place, Seat};
 use self::shell::{MasterShell, Seen};
@@ -85,13 +87,15 @@ pub async fn run(settings: MasterSettings, stop: CancellationToken) -> anyhow::R
         crate::address_file::write(settings.address_file.as_deref(), &address)?;
     }
     let Some(seat) = lead(place, &stop).await? else { return Ok(()) };
+    let elected = std::time::Instant::now();
     front.recover();
     let serving = match early {
         Some(serving) => serving,
         None => serve(Server::bind(at, limits.clone()).await?, &front, &stop),
     };
     let (seat, running) =
-        start_leading(&settings, config, &limits, seat, (&front, serving.listens), &stop).await?;
+        start_leading(&settings, config, &limits, seat, (&front, serving.listens, elected), &stop)
+            .await?;
     serving.task.await.context("the server ended badly")?;
     running.end(crate::ledger_file::CLOSE_PATIENCE).await;
     // The loop may still write.
@@ -128,7 +132,7 @@ async fn start_leading(
     config: Config,
     limits: &Limits,
     mut seat: Seat,
-    (front, listens): (&Front, SocketAddr),
+    (front, listens, elected): (&Front, SocketAddr, std::time::Instant),
     stop: &CancellationToken,
 ) -> anyhow::Result<(Seat, core_loop::Running)> {
     let address = advertised(settings, listens);
@@ -147,6 +151,7 @@ async fn start_leading(
     let info = master_info(&address, listens.port(), ip);
     let heartbeat_ms = u64::try_from(limits.heartbeat_interval.as_millis())?;
     let welcome = scheduler::Welcome { heartbeat_ms, master: Some(info.clone()) };
+    let failover = Failover::new(elected, settings.agent_timeout, &ledger);
     let shell = MasterShell {
         core: Master::new(config, policy, ledger),
         journal,
@@ -156,6 +161,7 @@ async fn start_leading(
         sessions: Default::default(),
         welcome,
         raised: None,
+        failover: failover.clone(),
     };
     let ((inbox, work), views) = (Inbox::new(), Views::new(shell.view()));
     let started_s = core_loop::now().0 as f64 / 1000.0;
@@ -168,7 +174,7 @@ async fn start_leading(
         sessions: shell.sessions.clone(),
         address: address.clone(),
         next_request: Default::default(),
-        gauges: metrics::Gauges::new(started_s, stored_bytes),
+        gauges: metrics::Gauges::new(started_s, stored_bytes, failover.clone()),
         counts: Counts::new(counted::COUNTED),
         events: EventStream::start(views.clone(), heartbeat_ms),
         facts: Arc::new(MasterFacts {
@@ -183,6 +189,7 @@ async fn start_leading(
     inbox.tell(Input::Elected(term)).await;
     tokio::spawn(copy_metrics(views, api.gauges.clone(), stop.clone()));
     front.open(Arc::new(api));
+    failover.leads();
     crate::address_file::write(settings.address_file.as_deref(), &address)?;
     seat.lease().announce(&address)?;
     tracing::info!("master leads in term {term} at {address}");

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use holdfast_api::metrics::Sample;
 use holdfast_wire::Metric;
 
+use super::failover::Failover;
+
 /// What was read last. Cheap to clone.
 #[derive(Clone)]
 pub struct Gauges {
@@ -13,12 +15,13 @@ pub struct Gauges {
     started_s: f64,
     /// Bytes that the journal takes in an ensemble.
     stored_bytes: Option<Arc<AtomicU64>>,
+    failover: Failover,
 }
 
 impl Gauges {
     /// Nothing read yet, of a master that began to lead then (in seconds since 1970).
-    pub fn new(started_s: f64, stored_bytes: Option<Arc<AtomicU64>>) -> Gauges {
-        Gauges { latest: Arc::default(), started_s, stored_bytes }
+    pub fn new(started_s: f64, stored_bytes: Option<Arc<AtomicU64>>, failover: Failover) -> Gauges {
+        Gauges { latest: Arc::default(), started_s, stored_bytes, failover }
     }
 
     /// What was read last, with the time that has passed.
@@ -37,6 +40,7 @@ impl Gauges {
             "What the masters' journal takes in the ensemble, checkpoint and log, in bytes; 0 without one.",
             stored as f64,
         ));
+        metrics.extend(self.failover.metrics());
         metrics
     }
 

@@ -14,6 +14,7 @@ use holdfast_proto::mesos::v1::scheduler::Event as SchedulerEvent;
 use holdfast_quorum::Journal;
 use tokio::sync::oneshot;
 
+use super::failover::Failover;
 use crate::core_loop::Shell;
 use crate::ledger_file::batches;
 use crate::links::Links;
@@ -87,6 +88,8 @@ pub struct MasterShell {
     pub welcome: scheduler::Welcome,
     /// A term that was written down because an agent has obeyed a greater one than the core's, until the core leads in it.
     pub raised: Option<Term>,
+    /// How its beginning went.
+    pub failover: Failover,
 }
 
 impl Shell for MasterShell {
@@ -161,7 +164,10 @@ impl Shell for MasterShell {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Commit(..) | Effect::Outranked(_) => {}
-            Effect::ToAgent(to, order) => self.agents.send(to, link::to_agent_to_proto(&order)),
+            Effect::ToAgent(to, order) => {
+                self.failover.ordered(&order.order);
+                self.agents.send(to, link::to_agent_to_proto(&order));
+            }
             Effect::CloseAgent(link) => self.agents.close(link),
             Effect::ToFramework(link, event, format) => self.tell_framework(link, &event, format),
             Effect::CloseFramework(link) => {
@@ -215,6 +221,9 @@ impl MasterShell {
     fn tell_framework(&self, link: LinkId, event: &Event, format: Format) {
         if let Event::Subscribed(framework) = event {
             self.sessions.opened(framework.clone(), link);
+        }
+        if let Event::Offers(offers) = event {
+            self.failover.offered(offers);
         }
         self.frameworks.send(link, scheduler::event_to_proto(event, format, &self.welcome));
     }
@@ -306,6 +315,11 @@ mod tests {
             sessions: Sessions::default(),
             welcome: scheduler::Welcome::default(),
             raised: None,
+            failover: Failover::new(
+                std::time::Instant::now(),
+                std::time::Duration::ZERO,
+                &holdfast_model::MasterLedger::default(),
+            ),
         };
         let step = |shell: &mut MasterShell, input| {
             shell.handle(&mut StepContext { now: at, ids: &mut RandomIds }, input)

@@ -14,8 +14,10 @@ use super::proof::{acknowledged, Acknowledged};
 
 /// How long anything may take to come back.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long the other masters are waited for when one says that nobody leads.
-const OTHERS_PATIENCE: Duration = Duration::from_millis(200);
+/// After how long masters that do not answer are asked once more who leads.
+const ROUND: Duration = Duration::from_millis(100);
+/// How often they are asked before it is said that nobody leads.
+const ROUNDS_MAX: usize = 10;
 /// How often it is looked at meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -74,22 +76,25 @@ impl Observer {
         Observer { client: MesosClient::new(settings), ..self }
     }
 
-    /// The master that leads now, as it says itself: a master that does not lead sends the question on to it. All are asked at once; when one
-    /// says that nobody leads, the others are not waited for much longer, because one of them may hang.
+    /// The master that leads now, as it says itself: a master that does not lead sends the question on to it. All are asked, and again while
+    /// some of them do not answer: whoever hangs, and whoever sends questions on to them, is not waited for.
     pub async fn leader(&self) -> Option<String> {
         let mut asked = tokio::task::JoinSet::new();
-        for master in self.masters.clone() {
-            let client = self.client.clone();
-            asked.spawn(async move { leader_by(&client, &master).await });
-        }
-        let mut patience = PATIENCE;
-        while let Ok(Some(said)) = tokio::time::timeout(patience, asked.join_next()).await {
-            match said.unwrap_or(Ok(None)) {
-                Ok(Some(leader)) => return Some(leader),
-                Ok(None) | Err(ClientError::Refused { .. } | ClientError::NoLeader { .. }) => {
-                    patience = OTHERS_PATIENCE;
+        for _ in 0..ROUNDS_MAX {
+            for master in self.masters.clone() {
+                let client = self.client.clone();
+                asked.spawn(async move { leader_by(&client, &master).await });
+            }
+            let round = async {
+                while let Some(said) = asked.join_next().await {
+                    if let Ok(Ok(Some(leader))) = said {
+                        return Some(leader);
+                    }
                 }
-                Err(_) => {}
+                None
+            };
+            if let Ok(answer) = tokio::time::timeout(ROUND, round).await {
+                return answer;
             }
         }
         None

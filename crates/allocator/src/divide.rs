@@ -667,7 +667,7 @@ mod tests {
         fn a_part_of_the_order_is_in_order(scene in a_scene(), chosen in any::<u64>(), below in prop::collection::btree_set(a_role(), 1..4)) {
             let input = scene.input();
             let (mut roster, basis) = (Roster::default(), ShareBasis::new(&input, &BTreeSet::new()));
-            let mut tree = RoleTree::new(basis, input.weights, Default::default());
+            let mut tree = RoleTree::new(basis, &input, Default::default());
             scene.frameworks.iter().for_each(|(id, view)| roster.renew(id, Some(view), &mut tree));
             let all = || scene.frameworks.keys().flat_map(|it| roster.of_framework(it)).copied();
             let waiting = all().filter(|at| roster.get(*at).waits()).count();

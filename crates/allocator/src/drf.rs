@@ -77,6 +77,7 @@ impl Drf {
                     }
                     self.roster.renew(id, view, tree);
                 }
+                tree.share_again(input.shared_again, &changes.roles);
             }
             _ => self.rebuild(input),
         }
@@ -89,7 +90,7 @@ impl Drf {
             served.remove(&framework);
         }
         let basis = ShareBasis::new(input, &self.uncounted);
-        let mut tree = RoleTree::new(basis, input.weights, served);
+        let mut tree = RoleTree::new(basis, input, served);
         self.roster = Roster::default();
         for (id, view) in input.frameworks.iter() {
             self.roster.renew(id, Some(view), &mut tree);
@@ -138,7 +139,7 @@ impl Policy for Drf {
 
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place> {
         let basis = ShareBasis::new(input, &self.uncounted);
-        let mut tree = RoleTree::new(basis, input.weights, self.served().clone());
+        let mut tree = RoleTree::new(basis, input, self.served().clone());
         let mut all = Vec::new();
         for (framework, role) in
             input.frameworks.values().flat_map(|it| it.roles.iter().map(move |role| (it, role)))
@@ -165,10 +166,42 @@ impl Policy for Drf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::SharedAgain;
     use crate::testing::{
         agent, cpus, framework, framework_id, names, quantities, reserve, role, Scene,
     };
     use holdfast_model::{Ranges, Resource, Scalar, Value};
+
+    #[test]
+    fn a_role_has_once_what_several_of_its_frameworks_share() {
+        let mut scene = Scene { totals: quantities(&[("disk", 100)]), ..Scene::default() };
+        for (n, name, disk) in [(1, "a", 40), (2, "a", 40), (3, "b", 50)] {
+            let mut view = framework(n, &[name]);
+            view.roles[0].allocated = quantities(&[("disk", disk)]);
+            scene.framework(view);
+        }
+        let mut policy = Drf::new();
+        let order = |policy: &Drf, scene: &Scene| {
+            let places = policy.order(&scene.input());
+            places.iter().map(|it| (it.role.to_string(), it.share)).collect::<Vec<_>>()
+        };
+        let named = |name: &str, share: f64| (name.to_owned(), share);
+        assert_eq!(order(&policy, &scene), [named("b", 0.5), named("a", 0.8)]);
+        let winner = |policy: &mut Drf, scene: &Scene, changes: &Changes| {
+            policy.allocate(&scene.input(), changes)[0].role.to_string()
+        };
+        scene.agent(agent(1, &cpus(1)));
+        scene.totals = quantities(&[("disk", 100), ("cpus", 100)]);
+        assert_eq!(winner(&mut policy, &scene, &scene.all()), "b");
+        let forty = || quantities(&[("disk", 40)]);
+        scene.shared_again.insert(role("a"), SharedAgain { own: forty(), all: forty() });
+        let mut changes = scene.all();
+        changes.everything = false;
+        changes.frameworks = (1..=3).map(framework_id).collect();
+        changes.share([role("a")].into());
+        assert_eq!(winner(&mut policy, &scene, &changes), "a", "although its tree stands");
+        assert_eq!(order(&policy, &scene), [named("a", 0.4), named("b", 0.5)]);
+    }
 
     /// The frameworks that are offered the agents 1.. one after the other, each a quarter of the
     /// cluster.

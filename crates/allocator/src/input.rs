@@ -66,6 +66,15 @@ pub struct AgentView {
     pub sharing: Vec<Sharing>,
 }
 
+/// What the frameworks of a role have of shared volumes beside the first that has each: that is there once, however many have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SharedAgain {
+    /// For the role itself.
+    pub own: Quantities,
+    /// For the role and those below it.
+    pub all: Quantities,
+}
+
 /// Who has a shared volume of an agent. It is free for others of its role all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sharing {
@@ -150,6 +159,8 @@ pub struct AllocationInput<'a> {
     pub filters: &'a ActiveFilters,
     /// The weights of roles that were given one; others weigh 1.
     pub weights: &'a SharedMap<Role, Scalar>,
+    /// What the frameworks of roles have of shared volumes more than once, which their roles have once.
+    pub shared_again: &'a SharedMap<Role, SharedAgain>,
     /// What roles are guaranteed and limited to, and what they have.
     pub quota: QuotaInput<'a>,
     /// The sums of all agents' resources.
@@ -177,6 +188,8 @@ pub struct Changes {
     pub(crate) everything: bool,
     /// Frameworks whose views have changed, or that are gone.
     pub(crate) frameworks: BTreeSet<FrameworkId>,
+    /// Roles of which the frameworks have other shared volumes more than once.
+    pub(crate) roles: BTreeSet<Role>,
     /// The agents to be divided.
     pub(crate) agents: BTreeMap<AgentId, Asked>,
 }
@@ -185,7 +198,7 @@ impl Changes {
     /// Nothing was seen before, and these agents are to be divided.
     pub fn anew(agents: impl IntoIterator<Item = AgentId>) -> Changes {
         let agents = agents.into_iter().map(|it| (it, Asked::Everybody)).collect();
-        Changes { everything: true, frameworks: BTreeSet::new(), agents }
+        Changes { everything: true, agents, ..Changes::default() }
     }
 
     /// Whether no agent is to be divided.
@@ -201,6 +214,11 @@ impl Changes {
     /// The views of these frameworks have changed, or they are gone.
     pub fn renew(&mut self, frameworks: BTreeSet<FrameworkId>) {
         self.frameworks.extend(frameworks);
+    }
+
+    /// The frameworks of these roles have other shared volumes more than once.
+    pub fn share(&mut self, roles: BTreeSet<Role>) {
+        self.roles.extend(roles);
     }
 
     /// Nothing was seen before.

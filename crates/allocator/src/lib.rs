@@ -36,7 +36,7 @@ mod wanted;
 pub use filters::{ActiveFilters, Filters};
 pub use input::{
     missing, AgentView, Allocation, AllocationInput, Asked, Changes, FrameworkView, Holder,
-    QuotaInput, RoleView, Sharing,
+    QuotaInput, RoleView, SharedAgain, Sharing,
 };
 pub use outlook::{outlook, Outlook};
 pub use policy::{by_name, Place, Policy, POLICIES};

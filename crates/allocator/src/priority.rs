@@ -134,7 +134,7 @@ impl Policy for Priority {
 
     fn order(&self, input: &AllocationInput<'_>) -> Vec<Place> {
         let basis = ShareBasis::new(input, &BTreeSet::from(["ports".to_owned()]));
-        let mut shares = RoleTree::new(basis, input.weights, SharedMap::new());
+        let mut shares = RoleTree::new(basis, input, SharedMap::new());
         let mut order = FixedOrder::new(input.weights);
         let mut all = Vec::new();
         for (framework, role) in

@@ -147,18 +147,27 @@ impl<'a> Plain<'a, '_> {
         for end in ends.chain([role.as_str().len()]) {
             let path = Role::parse(&role.as_str()[..end]).unwrap();
             let weight = self.input.weights.get(&path).copied().unwrap_or(WEIGHT);
-            let (share, served) = self.sums(weight, |_, it| *it == path || it.is_below(&path));
+            let again = self.input.shared_again.get(&path).map(|it| &it.all);
+            let within = |_: &FrameworkId, it: &Role| *it == path || it.is_below(&path);
+            let (share, served) = self.sums(weight, again, within);
             place.push((share, served, Some(path.to_string())));
         }
-        let (share, served) = self.sums(WEIGHT, |_, it| it == role);
+        let again = self.input.shared_again.get(role).map(|it| &it.own);
+        let (share, served) = self.sums(WEIGHT, again, |_, it| it == role);
         place.push((share, served, None));
-        let (share, served) = self.sums(WEIGHT, |id, it| id == contender.framework && it == role);
+        let is_it = |id: &FrameworkId, it: &Role| id == contender.framework && it == role;
+        let (share, served) = self.sums(WEIGHT, None, is_it);
         place.push((share, served, Some(contender.framework.to_string())));
         place
     }
 
     /// The dominant share of some contenders together, and how often they were served.
-    fn sums(&self, weight: Scalar, of: impl Fn(&FrameworkId, &Role) -> bool) -> (Share, u64) {
+    fn sums(
+        &self,
+        weight: Scalar,
+        again: Option<&Quantities>,
+        of: impl Fn(&FrameworkId, &Role) -> bool,
+    ) -> (Share, u64) {
         let served = self.served.iter().filter(|((id, role), _)| of(id, role)).map(|(_, it)| *it);
         let all: Vec<&Quantities> =
             self.held.iter().filter(|((id, role), _)| of(id, role)).map(|(_, it)| it).collect();
@@ -166,7 +175,7 @@ impl<'a> Plain<'a, '_> {
         let counted = totals.filter(|(name, it)| Scalar::ZERO < **it && *name != "ports");
         let ratio = |(name, total): (&String, &Scalar)| {
             let amount = |it: &&Quantities| it.get(name).map_or(0, |it| it.as_thousandths());
-            let held: i64 = all.iter().map(amount).sum();
+            let held: i64 = all.iter().map(amount).sum::<i64>() - again.as_ref().map_or(0, amount);
             held as f64 * 1000.0 / (total.as_thousandths() as f64 * weight.as_thousandths() as f64)
         };
         (Share(counted.map(ratio).fold(0.0, f64::max)), served.sum())
@@ -175,7 +184,7 @@ impl<'a> Plain<'a, '_> {
 
 mod tests {
     use super::*;
-    use crate::input::{Changes, FrameworkView};
+    use crate::input::{Changes, FrameworkView, SharedAgain};
     use crate::policy::{by_name, Policy};
     use crate::random_scenes::{a_framework, a_role, a_scene, an_agent};
     use crate::testing::*;
@@ -197,6 +206,8 @@ mod tests {
         /// All that anybody had is given back.
         Release,
         Weigh(Role, i64),
+        /// The frameworks of a role have so much of shared volumes again, and those of roles below it so much more.
+        Share(Role, i64, i64),
         Total(i64),
     }
 
@@ -211,6 +222,7 @@ mod tests {
             3 => (1u64..3000).prop_map(Step::Expire),
             2 => Just(Step::Release),
             1 => (a_role(), 1i64..5).prop_map(|(role, weight)| Step::Weigh(role, weight)),
+            2 => (a_role(), 0i64..3, 0i64..3).prop_map(|(role, own, below)| Step::Share(role, own, below)),
             1 => (1i64..200).prop_map(Step::Total),
         ]
     }
@@ -304,6 +316,12 @@ mod tests {
                 Step::Weigh(role, weight) => {
                     self.scene.weights.insert(role, Scalar::whole(weight));
                     self.changes.everything = true;
+                }
+                Step::Share(role, own, below) => {
+                    let all = quantities(&[("cpus", own + below)]);
+                    let again = SharedAgain { own: quantities(&[("cpus", own)]), all };
+                    self.scene.shared_again.insert(role.clone(), again);
+                    self.changes.roles.insert(role);
                 }
                 Step::Total(cpus) => {
                     self.scene.totals.insert("cpus".to_owned(), Scalar::whole(cpus));

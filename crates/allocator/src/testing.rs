@@ -14,6 +14,7 @@ use holdfast_model::{
 use crate::filters::Filters;
 use crate::input::{
     AgentView, Allocation, AllocationInput, Changes, FrameworkView, Holder, QuotaInput, RoleView,
+    SharedAgain,
 };
 use crate::policy::by_name;
 
@@ -132,6 +133,7 @@ pub(crate) struct Scene {
     pub frameworks: SharedMap<FrameworkId, FrameworkView>,
     pub filters: Filters,
     pub weights: SharedMap<Role, Scalar>,
+    pub shared_again: SharedMap<Role, SharedAgain>,
     pub totals: Quantities,
     pub quotas: SharedMap<Role, Quota>,
     pub reserved: RoleTotals,
@@ -199,6 +201,7 @@ impl Scene {
             frameworks: &self.frameworks,
             filters: &self.filters,
             weights: &self.weights,
+            shared_again: &self.shared_again,
             quota: QuotaInput {
                 quotas: &self.quotas,
                 reserved: &self.reserved,

@@ -13,6 +13,7 @@ use std::slice;
 use holdfast_model::{FrameworkId, Quantities, Role, Scalar, SharedMap};
 
 use crate::candidate::Fit;
+use crate::input::{AllocationInput, SharedAgain};
 use crate::ranking::{first_of, Fits, Ranking};
 use crate::roster::Contender;
 use crate::shares::{add, subtract, Measured, Share, ShareBasis, WEIGHT};
@@ -37,7 +38,10 @@ struct Node {
     parent: Option<usize>,
     name: Name,
     weight: Scalar,
+    /// What those below it have, but what they have of shared volumes again.
     held: Measured,
+    /// What was left out of that.
+    again: Measured,
     /// The share of that by which it is ranked.
     share: Share,
     /// How often those that wait below it were served.
@@ -68,6 +72,7 @@ struct Entry {
 pub(crate) struct RoleTree {
     basis: ShareBasis,
     weights: SharedMap<Role, Scalar>,
+    again: SharedMap<Role, SharedAgain>,
     served: Served,
     /// The first is the root.
     nodes: Vec<Node>,
@@ -84,12 +89,13 @@ const WALKED_FOR_EACH: usize = 16;
 
 impl RoleTree {
     /// A tree without contenders.
-    pub fn new(basis: ShareBasis, weights: &SharedMap<Role, Scalar>, served: Served) -> RoleTree {
+    pub fn new(basis: ShareBasis, input: &AllocationInput<'_>, served: Served) -> RoleTree {
         let root = Node {
             parent: None,
             name: Name::Own,
             weight: WEIGHT,
             held: basis.nothing(),
+            again: basis.nothing(),
             share: Share(0.0),
             served: 0,
             ranks: Vec::new(),
@@ -98,7 +104,8 @@ impl RoleTree {
         };
         RoleTree {
             basis,
-            weights: weights.clone(),
+            weights: input.weights.clone(),
+            again: input.shared_again.clone(),
             served,
             nodes: vec![root],
             vacant: Vec::new(),
@@ -118,6 +125,39 @@ impl RoleTree {
     /// Forgets how often a framework was served.
     pub fn forget(&mut self, framework: &FrameworkId) {
         self.served.remove(framework);
+    }
+
+    /// Takes over what the frameworks of these roles have of shared volumes again; a role has that once.
+    pub fn share_again(&mut self, again: &SharedMap<Role, SharedAgain>, changed: &BTreeSet<Role>) {
+        self.again = again.clone();
+        for role in changed {
+            let Some(at) = self.by_role.get(role).copied() else { continue };
+            let leaf = self.nodes[at].leaf;
+            let bottom = leaf.unwrap_or(at);
+            self.remove_ranks_above(bottom);
+            let [own, all] = self.again_of(role);
+            self.leave_out(at, all);
+            if let Some(leaf) = leaf {
+                self.leave_out(leaf, own);
+            }
+            self.insert_ranks_above(bottom);
+        }
+    }
+
+    /// What a role's own frameworks have again, and what those of all below it have.
+    fn again_of(&self, role: &Role) -> [Measured; 2] {
+        match self.again.get(role) {
+            Some(again) => [&again.own, &again.all].map(|it| self.basis.measure(it)),
+            None => [self.basis.nothing(), self.basis.nothing()],
+        }
+    }
+
+    /// Leaves that out of what those below a node have.
+    fn leave_out(&mut self, at: usize, again: Measured) {
+        let Node { held, again: former, .. } = &mut self.nodes[at];
+        add(held, former);
+        subtract(held, &again);
+        *former = again;
     }
 
     /// Measures all shares against other totals of the same names.
@@ -169,6 +209,8 @@ impl RoleTree {
                 None => {
                     let weight = self.weights.get(&path).copied().unwrap_or(WEIGHT);
                     let at = self.add_node(parent, Name::Role(path.clone()), weight);
+                    let [_, all] = self.again_of(&path);
+                    self.leave_out(at, all);
                     self.by_role.insert(path, at);
                     at
                 }
@@ -178,6 +220,8 @@ impl RoleTree {
             return leaf;
         }
         let leaf = self.add_node(parent, Name::Own, WEIGHT);
+        let [own, _] = self.again_of(role);
+        self.leave_out(leaf, own);
         self.nodes[parent].leaf = Some(leaf);
         leaf
     }
@@ -188,6 +232,7 @@ impl RoleTree {
             name,
             weight,
             held: self.basis.nothing(),
+            again: self.basis.nothing(),
             share: Share(0.0),
             served: 0,
             ranks: Vec::new(),

@@ -73,7 +73,7 @@ impl Master {
             offers: belief.offers.rows().clone(),
             inverse_offers: belief.offers.inverse.rows().clone(),
             operations: belief.operations.in_flight().clone(),
-            allocator: belief.allocator.view(belief.frameworks.views()),
+            allocator: belief.allocator.view(&belief.frameworks),
         }
     }
 }

@@ -37,6 +37,7 @@ fn take_changes(step: &Step, belief: &mut Belief) -> Changes {
         allocator.take_changes(&|id, holders| agent_view(config, ledger, known, id, holders));
     if !changes.is_empty() {
         changes.renew(frameworks.take_changed());
+        changes.share(frameworks.take_sharing());
     }
     changes
 }
@@ -47,7 +48,7 @@ fn divide(
     belief: &Belief,
     changes: &Changes,
 ) -> Vec<Allocation> {
-    let (view, ledger) = (belief.allocator.view(belief.frameworks.views()), step.out.ledger());
+    let (view, ledger) = (belief.allocator.view(&belief.frameworks), step.out.ledger());
     let quota = quota_input(ledger, &belief.agents, &belief.frameworks);
     let (sums, least) = ((belief.agents.totals(), quota), &step.config.min_allocatable);
     policy.allocate(&view.input(ledger, sums, least, step.now), changes)

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use holdfast_allocator::{
     ActiveFilters, AgentView, AllocationInput, Changes, Filters, FrameworkView, Holder, QuotaInput,
-    RoleView,
+    RoleView, SharedAgain,
 };
 use holdfast_model::{
     AgentId, FrameworkId, Instant, MasterLedger, Quantities, Resources, Role, SharedMap,
 };
 
+use super::frameworks::Frameworks;
 use super::pending::{Asks, Pending, Sweep, Touches};
 use super::short_of_quota::ShortOfQuota;
 
@@ -33,6 +34,7 @@ pub(crate) type ViewOf<'v> = &'v dyn Fn(&AgentId, Option<Arc<Vec<Holder>>>) -> O
 pub(crate) struct AllocatorView {
     agents: SharedMap<AgentId, AgentView>,
     frameworks: SharedMap<FrameworkId, FrameworkView>,
+    shared_again: SharedMap<Role, SharedAgain>,
     filters: ActiveFilters,
 }
 
@@ -95,6 +97,7 @@ impl AllocatorView {
             frameworks: &self.frameworks,
             filters: &self.filters,
             weights: &ledger.weights,
+            shared_again: &self.shared_again,
             quota,
             totals,
             min_allocatable,
@@ -104,9 +107,13 @@ impl AllocatorView {
 }
 
 impl AllocatorInput {
-    pub(crate) fn view(&self, frameworks: &SharedMap<FrameworkId, FrameworkView>) -> AllocatorView {
-        let filters = ActiveFilters::clone(&self.filters);
-        AllocatorView { agents: self.agents.clone(), frameworks: frameworks.clone(), filters }
+    pub(crate) fn view(&self, frameworks: &Frameworks) -> AllocatorView {
+        AllocatorView {
+            agents: self.agents.clone(),
+            frameworks: frameworks.views().clone(),
+            shared_again: frameworks.shared_again().clone(),
+            filters: ActiveFilters::clone(&self.filters),
+        }
     }
 
     /// Something about this agent changed: what is free of it is looked at again, and who holds it.

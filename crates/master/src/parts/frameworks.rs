@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use holdfast_allocator::{FrameworkView, RoleView};
+use holdfast_allocator::{FrameworkView, RoleView, SharedAgain};
 use holdfast_model::convert::framework::smallest_offers;
 use holdfast_model::{
     AgentId, FrameworkId, FrameworkInfo, Instant, LinkId, Resources, Role, Scalar, SharedMap,
@@ -253,6 +253,16 @@ impl Frameworks {
         &self.held
     }
 
+    /// What the frameworks of roles have of shared volumes more than once.
+    pub(crate) fn shared_again(&self) -> &SharedMap<Role, SharedAgain> {
+        self.shared.again()
+    }
+
+    /// The roles for which that has changed since this was asked last.
+    pub(crate) fn take_sharing(&mut self) -> BTreeSet<Role> {
+        self.shared.take_changed()
+    }
+
     /// Quota counts what is held from now on; `all` is held now (allocated).
     pub(crate) fn keep_held<'a>(
         &mut self,
@@ -274,6 +284,9 @@ impl Frameworks {
     /// Counts `resources` (allocated) as held. Agents may speak of frameworks that nobody knows; nothing is counted for those.
     /// A shared volume counts once for each framework, however many of its tasks and offers hold it.
     pub(crate) fn hold(&mut self, id: &FrameworkId, agent: &AgentId, resources: &Resources) {
+        if !self.views.contains_key(id) {
+            return;
+        }
         let counted = self.shared.first_of(id, agent, resources);
         self.count(id, &counted, Scalar::plus);
     }

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_model::{
-    ClaimState, FrameworkId, Identity, OperationUuid, Presence, Quantities, Resources, Role,
+    AgentId, ClaimState, FrameworkId, Identity, OperationUuid, Presence, Quantities, Resources,
+    Role, Scalar,
 };
 
 use super::bed::Bed;
@@ -174,12 +175,15 @@ fn faulty(master: &Master, offer: &holdfast_model::Offer) -> BTreeSet<Identity> 
 /// What each framework is counted to have is what it has.
 fn check_shares(master: &Master) {
     let mut all: BTreeMap<(&FrameworkId, Role), Quantities> = BTreeMap::new();
-    let mut shared = BTreeSet::new();
+    let mut shared = BTreeMap::new();
     let mut count = |framework, agent, resources: &Resources| {
         for resource in resources.iter() {
             let is_shared = resource.identity.shared;
-            if is_shared && !shared.insert((framework, agent, resource.identity.clone())) {
-                continue; // However many of its tasks and offers hold it.
+            if is_shared {
+                let place = (framework, agent, resource.identity.clone());
+                if shared.insert(place, resource.value.quantity()).is_some() {
+                    continue; // However many of its tasks and offers hold it.
+                }
             }
             let role = resource.identity.allocation.clone().unwrap_or_else(Role::any);
             let sum = all
@@ -203,6 +207,8 @@ fn check_shares(master: &Master) {
         state.executors().iter().for_each(|(key, it)| count(&key.0, id, &it.resources));
     }
     let views = master.belief.frameworks.views();
+    shared.retain(|(framework, ..), _| views.contains_key(framework));
+    check_shared_again(master, &shared);
     assert!(views.keys().eq(master.frameworks().keys()));
     for (id, seen) in views.iter() {
         let state = &master.frameworks()[id];
@@ -220,6 +226,37 @@ fn check_shares(master: &Master) {
             all.iter().filter(|((it, _), _)| *it == id).map(|(_, it)| it).collect();
         assert!(uncounted.is_empty(), "{id} has more than it is counted to have: {uncounted:?}");
     }
+}
+
+/// What roles have of shared volumes more than once is what their frameworks have of them beside the first.
+fn check_shared_again(
+    master: &Master,
+    shared: &BTreeMap<(&FrameworkId, &AgentId, Identity), Scalar>,
+) {
+    let mut all: BTreeMap<Role, holdfast_allocator::SharedAgain> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for ((_, agent, identity), size) in shared {
+        let role = identity.allocation.clone().unwrap_or_else(Role::any);
+        let ends = role.as_str().match_indices('/').map(|(end, _)| end);
+        for end in ends.chain([role.as_str().len()]) {
+            let path = Role::parse(&role.as_str()[..end]).unwrap();
+            let volume = (*agent, identity.unallocated());
+            let row = all.entry(path.clone()).or_default();
+            let mut count = |is_own: bool, sums: &mut Quantities| {
+                if !seen.insert((volume.clone(), path.clone(), is_own)) {
+                    let sum = sums.entry(identity.name.clone()).or_default();
+                    *sum = sum.plus(*size);
+                }
+            };
+            count(false, &mut row.all);
+            if path == role {
+                count(true, &mut row.own);
+            }
+        }
+    }
+    all.retain(|_, row| !row.all.is_empty());
+    let kept = master.belief.frameworks.shared_again().iter();
+    assert_eq!(kept.map(|(role, it)| (role.clone(), it.clone())).collect::<BTreeMap<_, _>>(), all);
 }
 
 fn check_operations(bed: &Bed) {

@@ -608,6 +608,42 @@ mod tests {
         assert!(bed.find_claim(DB_VOLUME).is_none());
     }
 
+    fn keeps_owner(bed: &Bed, executor: &str) -> bool {
+        bed.containers[&bed.container_of(executor)].plan.volumes[0].keeps_owner
+    }
+
+    #[test]
+    fn a_shared_volume_is_not_given_to_the_next_user_before_the_last_process_of_the_former_has_ended(
+    ) {
+        let mut bed = bed_with_shared();
+        let own = crate::testbed::custom_executor("e");
+        let of_own = |id: &str| holdfast_model::TaskInfo {
+            executor: Some(own.clone()),
+            command: None,
+            ..crate::testbed::task(id, &[shared()])
+        };
+        bed.apply(vec![Action::Launch(vec![of_own("t1")])]);
+        bed.settle();
+        let container = bed.container_of("e");
+        bed.subscribe(container);
+        bed.moved(container, &task_key("t1").1, TaskState::Finished);
+        bed.settle();
+        assert!(bed.task_state("t1").is_none_or(TaskState::is_terminal));
+        // No task uses it, and the executor does not need it for itself; but it may still write to it.
+        bed.launch_command("t2", &[shared()]);
+        bed.settle();
+        assert!(keeps_owner(&bed, "t2"));
+    }
+
+    #[test]
+    fn of_two_that_are_launched_on_a_shared_volume_at_once_the_first_is_given_it() {
+        let mut bed = bed_with_shared();
+        let tasks = ["t1", "t2"].map(|it| crate::testbed::task(it, &[shared()]));
+        bed.apply(vec![Action::Launch(tasks.to_vec())]);
+        bed.settle();
+        assert_eq!((keeps_owner(&bed, "t1"), keeps_owner(&bed, "t2")), (false, true));
+    }
+
     #[test]
     fn a_shared_volume_is_not_destroyed_when_a_task_waits_to_be_launched_on_it() {
         let mut bed = bed_with_shared();

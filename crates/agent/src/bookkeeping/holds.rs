@@ -38,6 +38,12 @@ pub(crate) fn holders(
     holders
 }
 
+/// Whether a container of another executor than `own` may see a volume: one that starts, runs, or is just ending. A task that only waits
+/// has not been given it yet.
+pub(crate) fn is_seen_elsewhere(containers: &Containers, claim: &Claim, own: &ExecutorKey) -> bool {
+    containers.that_mount(claim.id).any(|it| it != own)
+}
+
 /// How a volume is held, `except` aside.
 pub(crate) fn holds(
     ledger: &AgentLedger,

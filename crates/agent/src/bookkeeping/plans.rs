@@ -1,15 +1,21 @@
 //! How an executor's container shall be, with the tasks that live now.
 //!
-//! Relies on the ledger alone. Never names a volume twice at one path.
+//! Relies on the ledger, and on [`Containers`] for who sees a shared volume. Never names a volume twice at one path.
 
 use holdfast_model::launch::memory_limit;
-use holdfast_model::{AgentLedger, ExecutorKey, ExecutorKind, Identity, Mode, Resource, Resources};
+use holdfast_model::{AgentLedger, ExecutorKey, ExecutorKind, Mode, Resource, Resources};
 
+use super::holds::is_seen_elsewhere;
 use super::records::{find_volume, label, live_tasks};
 use crate::contract::{ContainerPlan, Payload, VolumePlan};
+use crate::parts::Containers;
 
 /// `None` when the agent does not know its own name or the framework.
-pub(crate) fn container_plan(ledger: &AgentLedger, key: &ExecutorKey) -> Option<ContainerPlan> {
+pub(crate) fn container_plan(
+    ledger: &AgentLedger,
+    containers: &Containers,
+    key: &ExecutorKey,
+) -> Option<ContainerPlan> {
     let record = ledger.executors.get(key)?;
     let framework = ledger.frameworks.get(&key.0)?;
     let tasks = live_tasks(ledger, key);
@@ -46,7 +52,7 @@ pub(crate) fn container_plan(ledger: &AgentLedger, key: &ExecutorKey) -> Option<
         user: command_user.unwrap_or_else(|| framework.user.clone()),
         role: record.role.as_str().to_owned(),
         checkpoint: framework.checkpoint,
-        volumes: volume_plans(ledger, key, &resources),
+        volumes: volume_plans(ledger, containers, key, &resources),
         cpus_thousandths: u64::try_from(total("cpus")).unwrap_or(0),
         mem_mb: memory
             .map_or(0, |it| u64::try_from(it.as_thousandths()).unwrap_or(0).div_ceil(1000)),
@@ -54,16 +60,9 @@ pub(crate) fn container_plan(ledger: &AgentLedger, key: &ExecutorKey) -> Option<
     })
 }
 
-/// Whether a shared volume is used by somebody else now, who needs it as it is.
-fn is_used_elsewhere(ledger: &AgentLedger, key: &ExecutorKey, identity: &Identity) -> bool {
-    let mut tasks = ledger.tasks_with(identity).filter(|it| !it.state.is_terminal());
-    identity.shared
-        && (tasks.any(|it| it.executor_key() != *key)
-            || ledger.executors_with(identity).any(|it| it.key() != *key))
-}
-
 fn volume_plans(
     ledger: &AgentLedger,
+    containers: &Containers,
     key: &ExecutorKey,
     resources: &[&Resource],
 ) -> Vec<VolumePlan> {
@@ -77,7 +76,9 @@ fn volume_plans(
             label,
             container_path: mount.container_path.clone(),
             mode: if read_only { Mode::ReadOnly } else { Mode::ReadWrite },
-            keeps_owner: is_used_elsewhere(ledger, key, &claim.resource.identity),
+            // Whoever sees it now needs it as it is, until the last of its processes has ended.
+            keeps_owner: claim.resource.identity.shared
+                && is_seen_elsewhere(containers, claim, key),
         };
         if !plans.contains(&plan) {
             plans.push(plan);

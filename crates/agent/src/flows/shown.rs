@@ -45,7 +45,7 @@ pub(crate) fn resize_container(
     if !matches!(containers.of(key).phase(), Phase::Starting | Phase::Running) {
         return;
     }
-    let Some(plan) = container_plan(step.ledger(), key) else { return };
+    let Some(plan) = container_plan(step.ledger(), containers, key) else { return };
     let volumes: Vec<ClaimId> = plan.volumes.iter().map(|it| it.label.claim).collect();
     containers.begin_update(key, &volumes);
     step.push(Effect::UpdateContainer(Box::new(plan)));

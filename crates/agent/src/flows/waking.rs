@@ -199,7 +199,7 @@ fn obstacle(
             }
         }
     }
-    if container_plan(ledger, key).is_none() {
+    if container_plan(ledger, containers, key).is_none() {
         let why = "the agent does not know its own name or the task's framework";
         return Some(Obstacle::Lasting(
             all(),
@@ -220,8 +220,8 @@ fn start_container(
         let end = End::never_ran("it has no task");
         return finish(step, containers, tasks, master, key, &end);
     }
-    let plan =
-        container_plan(step.ledger(), key).expect("a container without a plan has an obstacle");
+    let plan = container_plan(step.ledger(), containers, key)
+        .expect("a container without a plan has an obstacle");
     containers.of_mut(key).set_phase(Phase::Starting);
     containers.mount(key, plan.volumes.iter().map(|it| it.label.claim));
     step.stir(Topic::Executor(key.clone()));

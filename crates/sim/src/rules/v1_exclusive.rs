@@ -1,6 +1,6 @@
 //! V1: no volume can be written by two containers at once, be it after a pause, a failover or an
-//! agent's restart, unless it was made to be shared; and none goes to the trash while a container
-//! sees it.
+//! agent's restart, unless it was made to be shared; one that was is not given to the user of another
+//! container while one still sees it; and none goes to the trash while a container sees it.
 //!
 //! It relies on containers as they are, not as anybody believes, and on what agents have written
 //! down for which volumes are shared. It never lets a container count as
@@ -28,7 +28,15 @@ impl Exclusive {
         for volume in &plan.volumes {
             let place = (machine, volume.label.claim);
             if known.claims.get(&place).is_some_and(|it| it.resource.identity.shared) {
-                self.sharers.entry(place).or_default().insert(plan.container);
+                let sharers = self.sharers.entry(place).or_default();
+                let other = sharers.iter().find(|it| **it != plan.container).copied();
+                sharers.insert(plan.container);
+                if let Some(other) = other.filter(|_| !volume.keeps_owner) {
+                    let (name, executor) = (&volume.label.persistence, &plan.executor);
+                    return Err(format!(
+                        "shared volume {name} of machine {machine} is made that of the user of {executor} while container {other} still sees it"
+                    ));
+                }
                 continue;
             }
             if volume.mode != Mode::ReadWrite {

@@ -155,6 +155,8 @@ pub struct VolumeLabel {
     pub generation: u64,
     /// Its size in megabytes (2^20 bytes).
     pub size_mb: u64,
+    /// Whether several tasks may use it at a time.
+    pub shared: bool,
 }
 
 /// What becomes a volume as it is: one that no claim stands for, or a directory; and what is expected of it.

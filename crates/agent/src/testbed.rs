@@ -49,7 +49,15 @@ pub(crate) fn role() -> Role {
 /// A volume as the drivers of this bed know it: by its claim alone.
 pub(crate) fn labelled(id: ClaimId) -> LabelledVolume {
     let (persistence, role) = (DB_VOLUME.to_owned(), role().to_string());
-    LabelledVolume { id, persistence, role, size_mb: 60, principal: None, generation: 1 }
+    LabelledVolume {
+        id,
+        persistence,
+        role,
+        size_mb: 60,
+        principal: None,
+        generation: 1,
+        shared: false,
+    }
 }
 
 pub(crate) fn task_key(id: &str) -> TaskKey {

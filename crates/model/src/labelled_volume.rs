@@ -23,4 +23,6 @@ pub struct LabelledVolume {
     pub principal: Option<String>,
     /// The generation of its label; 0 when an older agent tells of it, which does not say.
     pub generation: u64,
+    /// Whether several tasks may use it at a time. Labels of before do not say so, nor do older agents.
+    pub shared: bool,
 }

@@ -339,6 +339,7 @@ mod tests {
             disk_uuid: disk.disk_uuid,
             cluster_uuid: disk.cluster_uuid,
             size_mb: 1,
+            shared: false,
             image: false,
         }
     }

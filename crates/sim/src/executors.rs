@@ -5,7 +5,7 @@
 //! writer hears so, and the rules with it. It never believes that a status arrived before the agent
 //! acknowledged it.
 
-use holdfast_agent::{Input, Payload};
+use holdfast_agent::{Input, Payload, VolumeLabel};
 use holdfast_model::{
     ContainerId, ExecutorCall, ExecutorEvent, FrameworkId, IdSource, Instant, LinkId, StatusSource,
     StatusUuid, TaskId, TaskInfo, TaskState, TaskStatus,
@@ -19,6 +19,14 @@ use crate::world::World;
 
 /// A task writes a record this often, in milliseconds.
 const APPEND_MS: u64 = 1_000;
+
+/// Whose records a volume may hold: those of its framework, or of its role when it is shared.
+fn owner(framework: &FrameworkId, label: &VolumeLabel) -> String {
+    match label.shared {
+        true => format!("role {}/{}", label.role, label.persistence),
+        false => format!("{framework}/{}", label.persistence),
+    }
+}
 
 impl World {
     fn container(&mut self, index: usize, id: ContainerId) -> Option<&mut Container> {
@@ -224,6 +232,7 @@ impl World {
                 claim: plan.label.claim,
                 persistence: plan.label.persistence.clone(),
                 container_path: plan.container_path.clone(),
+                owner: owner(&container.plan.framework, &plan.label),
                 stamp: bytes.stamp,
                 records: bytes.synced + bytes.unsynced,
             }
@@ -244,10 +253,9 @@ impl World {
         run.appended += 1;
         let sync = run.appended % 3 != 0;
         for volume in volumes {
-            let stamp = format!("{framework}/{}", volume.persistence);
             let mut disks = self.machines[index].disks.iter_mut();
             let kept = match disks.find(|it| it.mounted_volume(&volume.claim).is_some()) {
-                Some(disk) => disk.append(&volume.claim, &stamp, sync),
+                Some(disk) => disk.append(&volume.claim, &volume.owner, sync),
                 None => Err("the volume is gone".to_owned()),
             };
             match kept {

@@ -21,6 +21,8 @@ pub struct VolumeSeen {
     pub persistence: String,
     /// Where it shows.
     pub container_path: String,
+    /// Whose records it may hold: those of its framework, or of its role when it is shared.
+    pub owner: String,
     /// Who wrote the first record, if there is one.
     pub stamp: Option<String>,
     /// How many records can be read.

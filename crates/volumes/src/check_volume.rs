@@ -2,12 +2,14 @@
 //!
 //! What it is for: a task gets exactly the volume that it claimed, or is rejected with a reason.
 //! What it relies on: disk and volume labels, mount ids. What it never does: make, mount or change
-//! anything but a bad copy of a label; the image of a volume that is one is mounted.
+//! anything but a bad copy of a label, and one of before that does not say that its volume is shared; the
+//! image of a volume that is one is mounted.
 
 use std::path::PathBuf;
 
 use crate::disk::OpenDisk;
 use crate::label::VolumeLabel;
+use crate::relabel::say_shared;
 use crate::volume::{
     check_claim, check_claimed_here, enter_volume, enter_volumes, read_volume_label, use_data,
     volume_path, VolumeFault,
@@ -30,13 +32,17 @@ pub fn check_volume(disk: &OpenDisk, expected: &VolumeLabel) -> Result<PathBuf, 
     })?;
     let found = read_volume_label(&folder, volume_uuid)?;
     check_claim(folder.path(), expected, &found.label)?;
+    if expected.shared && !found.label.shared {
+        // The volume is whole whether that can be written now or not; it is tried again at the next use.
+        let _ = say_shared(&folder, volume_uuid);
+    }
     Ok(use_data(&folder, &found.label)?.path().to_path_buf())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::steps::record;
+    use crate::steps::{crash_at, record};
     use crate::testbed::{volume_label, Bed, TmpfsMount};
 
     #[test]
@@ -81,6 +87,36 @@ mod tests {
             edit(&mut label);
             let fault = check_volume(&bed.disk, &label).unwrap_err();
             assert!(is(&fault), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_of_before_is_that_of_a_shared_volume_too_and_says_so_from_its_next_use_on() {
+        let bed = Bed::new();
+        let data = bed.filled_volume(1);
+        let shared = VolumeLabel { shared: true, ..volume_label(1) };
+        let says_so = || crate::list_volumes(&bed.disk).unwrap().volumes[0].label.shared;
+        let (checked, steps) = record(|| check_volume(&bed.disk, &shared).unwrap());
+        assert_eq!(checked, data);
+        assert!(says_so() && !steps.is_empty());
+        let (checked, steps) = record(|| check_volume(&bed.disk, &shared).unwrap());
+        assert_eq!((checked, steps), (data, Vec::new()), "it is written once");
+        assert_eq!(bed.precious("volumes", 1).unwrap(), "bytes of 1");
+    }
+
+    #[test]
+    fn a_label_of_before_that_cannot_be_written_now_keeps_nobody_from_the_volume() {
+        for at in 0.. {
+            let bed = Bed::new();
+            let data = bed.filled_volume(1);
+            let shared = VolumeLabel { shared: true, ..volume_label(1) };
+            let (checked, crashed) = crash_at(at, || check_volume(&bed.disk, &shared));
+            assert_eq!(checked.unwrap(), data);
+            assert_eq!(check_volume(&bed.disk, &shared).unwrap(), data);
+            assert!(crate::list_volumes(&bed.disk).unwrap().volumes[0].label.shared);
+            if !crashed {
+                break;
+            }
         }
     }
 

@@ -44,6 +44,10 @@ pub struct VolumeLabel {
     /// Whether it is a file system of its own in an image of fixed size, or a directory. Decided when it is made.
     #[serde(default, skip_serializing_if = "is_false")]
     pub image: bool,
+    /// Whether several tasks may use it at a time. Labels that were written before there were such do not say so, and a program of before
+    /// takes the volume for one of a single task, as it always did: so it needs no newer version.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shared: bool,
 }
 
 fn is_false(it: &bool) -> bool {
@@ -156,6 +160,7 @@ mod tests {
             disk_uuid: Uuid::from_u128(8),
             cluster_uuid: Uuid::from_u128(9),
             size_mb: 1024,
+            shared: false,
             image: false,
         }
     }
@@ -179,6 +184,19 @@ mod tests {
         assert_eq!(parse::<VolumeLabel>(&text), Ok((image, 5)));
         let old = String::from_utf8(render(&volume(), 5)).unwrap();
         assert!(!old.contains("image"), "{old}");
+    }
+
+    #[test]
+    fn a_label_says_that_its_volume_is_shared_and_one_of_before_does_not() {
+        let shared = VolumeLabel { shared: true, ..volume() };
+        let text = render(&shared, 5);
+        assert!(
+            text.starts_with(b"holdfast volume label v1 serial 5 crc32 "),
+            "any program reads it"
+        );
+        assert_eq!(parse::<VolumeLabel>(&text), Ok((shared, 5)));
+        let old = String::from_utf8(render(&volume(), 5)).unwrap();
+        assert!(!old.contains("shared"), "it is as it was written before: {old}");
     }
 
     #[test]

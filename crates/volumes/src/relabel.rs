@@ -4,7 +4,10 @@
 //! on: the label's serial number orders old and new. What it never does: go back to an older
 //! generation, or touch the data.
 
+use uuid::Uuid;
+
 use crate::disk::OpenDisk;
+use crate::folder::Folder;
 use crate::label::VolumeLabel;
 use crate::label_pair::{write_pair, Repairing};
 use crate::volume::{
@@ -44,6 +47,21 @@ pub fn relabel(disk: &OpenDisk, label: &VolumeLabel) -> Result<(), VolumeFault> 
     }
     write_pair(&folder, &label, found.serial.saturating_add(1))
         .map_err(volume_io(volume_uuid, "write its label"))
+}
+
+/// Makes the label of a volume say that several tasks may use it at a time; labels of before do not. Atomic and durable.
+pub(crate) fn say_shared(folder: &Folder, volume_uuid: Uuid) -> Result<(), VolumeFault> {
+    folder.lock().map_err(volume_io(volume_uuid, "lock its folder"))?;
+    let said = look_at_label(folder, volume_uuid, Repairing::No).and_then(|found| {
+        if found.label.shared {
+            return Ok(());
+        }
+        let label = VolumeLabel { shared: true, ..found.label };
+        write_pair(folder, &label, found.serial.saturating_add(1))
+            .map_err(volume_io(volume_uuid, "write its label"))
+    });
+    folder.unlock().map_err(volume_io(volume_uuid, "unlock its folder"))?;
+    said
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ pub(crate) fn volume_label(n: u128) -> VolumeLabel {
         disk_uuid: disk_label(1).disk_uuid,
         cluster_uuid: cluster(),
         size_mb: 64,
+        shared: false,
         image: false,
     }
 }

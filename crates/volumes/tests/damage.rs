@@ -48,6 +48,7 @@ fn volume_label(n: u128, generation: u64) -> VolumeLabel {
         cluster_uuid: disk_label().cluster_uuid,
         image: false,
         size_mb: 64,
+        shared: false,
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn label(claim: &Claim) -> Option<VolumeLabel> {
         principal: claim.resource.creator.clone(),
         generation: claim.history.first().map_or(claim.generation, |it| it.generation),
         size_mb: u64::try_from(claim.resource.value.quantity().as_whole()).unwrap_or(0),
+        shared: claim.resource.identity.shared,
     })
 }
 
@@ -56,6 +57,7 @@ pub(crate) fn labels_in_making(
             principal: volume.creator.clone(),
             generation,
             size_mb: u64::try_from(volume.value.quantity().as_whole()).unwrap_or(0),
+            shared: volume.identity.shared,
         })
     };
     volumes.filter_map(label).collect()

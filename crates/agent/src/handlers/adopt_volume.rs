@@ -112,6 +112,7 @@ pub(super) fn note_left(
         size_mb: label.size_mb,
         principal: label.principal,
         generation: label.generation,
+        shared: label.shared,
     };
     disks.volumes_mut().add_orphan(label.disk, orphan);
     format!("{why}; the data of {path} are in volume {id} now, which no claim stands for: adopt it with `holdfast volume adopt --orphan {id}`")
@@ -269,6 +270,18 @@ mod tests {
         assert_eq!(bed.task_state("t"), Some(TaskState::Running));
         let (done, why) = adopt(&mut bed, &volume_named("twice", 60), 2);
         assert!(done == Some(Failed) && why.contains("is claimed already"), "{why}");
+    }
+
+    #[test]
+    fn one_that_several_tasks_may_use_stays_such_and_its_label_says_so() {
+        let mut bed = with_orphan();
+        let mut shared = volume_named(DB_VOLUME, 60);
+        shared.identity.shared = true;
+        let (done, why) = adopt(&mut bed, &shared, 1);
+        assert_eq!(done, Some(Finished), "{why}");
+        let is_adopted = |it: &Effect| matches!(it, Effect::AdoptVolume(label, _) if label.shared);
+        assert!(bed.seen.iter().any(is_adopted));
+        assert!(bed.claim(DB_VOLUME).resource.identity.shared);
     }
 
     #[test]

@@ -546,6 +546,7 @@ mod tests {
             size_mb: 1,
             principal: None,
             generation: 1,
+            shared: false,
         };
         let found = crate::TrashFound { volumes: vec![label], ..Default::default() };
         bed.input(crate::Input::TrashFound(taking.disk, found));

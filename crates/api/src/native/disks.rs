@@ -60,6 +60,7 @@ fn orphan(it: &LabelledVolume) -> OrphanRow {
         volume: it.persistence.clone(),
         role: it.role.clone(),
         size_mb: it.size_mb,
+        shared: it.shared,
     }
 }
 

@@ -205,6 +205,7 @@ mod tests {
             size_mb,
             principal: None,
             generation: 1,
+            shared: false,
         }
     }
 

@@ -25,6 +25,9 @@ pub struct OrphanRow {
     pub role: String,
     /// Its size in MB (2^20 bytes) when it was made.
     pub size_mb: u64,
+    /// Whether its label says that several tasks may use it at a time; it stays so when it is adopted.
+    #[serde(default)]
+    pub shared: bool,
 }
 
 /// A disk.

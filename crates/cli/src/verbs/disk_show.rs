@@ -103,6 +103,7 @@ fn orphans(disk: &DiskRow) -> Table {
         Column::left("ROLE"),
         Column::left("VOLUME"),
         Column::right("MADE WITH"),
+        Column::left("SHARED"),
     ]);
     for it in &disk.orphans {
         table.push(vec![
@@ -110,6 +111,7 @@ fn orphans(disk: &DiskRow) -> Table {
             it.role.as_str().into(),
             it.volume.as_str().into(),
             human::size_mb(it.size_mb).into(),
+            if it.shared { "yes" } else { "no" }.into(),
         ]);
     }
     table
@@ -150,12 +152,14 @@ mod tests {
             volume: "data-9".to_owned(),
             role: "db".to_owned(),
             size_mb: 64,
+            shared: true,
         };
         let with_orphans = DiskRow { orphans: vec![orphan], more_orphans: 2, ..disk.clone() };
         assert_eq!((orphan_count(disk), orphan_count(&with_orphans)), (0, 3));
         assert!(orphans(disk).is_empty());
         let shown = orphans(&with_orphans).render(false, false);
         assert!(shown.contains("c-7") && shown.contains("data-9"), "{shown}");
+        assert!(shown.contains("SHARED") && shown.contains("yes"), "{shown}");
         let text = head(disk).text();
         assert!(text.contains("`disk add`") && text.contains("well"), "{text}");
     }

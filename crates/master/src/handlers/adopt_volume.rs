@@ -87,7 +87,8 @@ pub(crate) fn plan_adoption<'a>(
     let (role, name, size_mb) = described(state, disk, adoption, orphan)?;
     let (space, is_reserved) = space_for(state, disk, &role, size_mb, principal);
     let creator = orphan.map_or(principal, |it| it.principal.as_deref());
-    let volume = space.clone().volume(name, &adoption.container_path, creator);
+    let mut volume = space.clone().volume(name, &adoption.container_path, creator);
+    volume.identity.shared = orphan.is_some_and(|it| it.shared);
     check_space(ledger, agent, disk, &space, is_reserved)?;
     let mut steps = Vec::new();
     if !is_reserved {
@@ -384,6 +385,7 @@ pub(crate) fn plan_removal(
     let size = size_of(state, disk, None, Some(orphan.size_mb))?;
     let size = size.expect("a label says a size");
     let space = reserved_space(disk.disk.source(), &role, size, None);
-    let resource = space.volume(name, "data", orphan.principal.as_deref());
+    let mut resource = space.volume(name, "data", orphan.principal.as_deref());
+    resource.identity.shared = orphan.shared;
     Ok(Removal { disk: disk.disk.id, resource })
 }

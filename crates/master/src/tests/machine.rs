@@ -172,6 +172,7 @@ impl Machine {
             size_mb: 10,
             principal: None,
             generation: 1,
+            shared: it.resource.identity.shared,
         };
         for disk in &mut self.disks {
             let on_it = self.claims.values().filter(|it| it.disk == Some(disk.disk.id));

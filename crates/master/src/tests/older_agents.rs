@@ -21,6 +21,7 @@ fn disk() -> DiskReport {
         size_mb: 100,
         principal: None,
         generation: 3,
+        shared: false,
     };
     DiskReport {
         disk: DiskRecord { id: DISK, kind: DiskKind::Path, root: "/d1".to_owned(), size_mb: 1000 },

@@ -21,6 +21,7 @@ fn orphan() -> LabelledVolume {
         size_mb: 100,
         principal: Some("keeper".to_owned()),
         generation: 3,
+        shared: false,
     }
 }
 
@@ -37,9 +38,13 @@ fn disk() -> DiskReport {
 
 /// Two agents, the first with a disk that has an orphan.
 fn bed() -> Bed {
+    bed_with(disk())
+}
+
+fn bed_with(disk: DiskReport) -> Bed {
     let mut bed = Bed::with_agents(2);
     let machine = &mut bed.machines[0];
-    machine.disks = vec![disk()];
+    machine.disks = vec![disk];
     machine.introduce();
     bed.settle();
     bed
@@ -97,6 +102,17 @@ fn an_orphan_is_adopted_as_its_label_says_and_known_under_its_own_id() {
     let filling = Filling::Orphan { volume: ORPHAN, generation: 3 };
     assert_eq!(together.filling, Some(Box::new(filling)));
     refused(&mut bed, adoption(), "is claimed already");
+}
+
+#[test]
+fn one_that_several_tasks_may_use_stays_such() {
+    let orphan = LabelledVolume { shared: true, ..orphan() };
+    let mut bed = bed_with(DiskReport { orphans: vec![orphan], ..disk() });
+    adopt(&mut bed, adoption());
+    bed.settle();
+    let [volume] = claims_of_it(&bed).try_into().unwrap();
+    assert!(volume.identity.shared, "{volume}");
+    assert!(bed.state(0).total().contains_one(&volume), "it can be offered");
 }
 
 #[test]

@@ -240,6 +240,7 @@ pub fn wanted(label: &VolumeLabel, cluster: ClusterId) -> holdfast_volumes::Volu
         disk_uuid: label.disk.0,
         cluster_uuid: cluster.0,
         size_mb: label.size_mb,
+        shared: label.shared,
         image: false, // What a volume is made as is no part of its claim.
     }
 }
@@ -418,6 +419,7 @@ mod tests {
             principal: None,
             generation: 1,
             size_mb: 1,
+            shared: false,
         }
     }
 

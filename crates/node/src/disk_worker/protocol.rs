@@ -184,6 +184,8 @@ pub struct Listed {
     pub principal: Option<String>,
     /// The generation of its label.
     pub generation: u64,
+    /// Whether its label says that several tasks may use it at a time.
+    pub shared: bool,
 }
 
 /// A destroyed volume.

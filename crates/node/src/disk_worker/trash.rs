@@ -27,6 +27,7 @@ pub fn survey(disk: &OpenDisk) -> Result<Survey, String> {
         size_mb: it.size_mb,
         principal: it.principal,
         generation: it.generation,
+        shared: it.shared,
     };
     let destroyed = holdfast_volumes::list_trash(disk).map_err(words)?.entries;
     let trash = destroyed.iter().map(|it| item(disk, it)).collect();
@@ -134,6 +135,7 @@ mod tests {
             disk_uuid: here.disk_uuid,
             cluster_uuid: here.cluster_uuid,
             size_mb: 10,
+            shared: false,
             image: false,
         };
         let data = holdfast_volumes::make_volume(disk, &label).unwrap();
@@ -156,6 +158,7 @@ mod tests {
             persistence: stays.persistence_id.clone(),
             role: stays.role.clone(),
             size_mb: 10,
+            shared: false,
             principal: None,
             generation: 1,
         };

@@ -290,6 +290,7 @@ impl Disk {
             size_mb: volume.label.size_mb,
             principal: volume.label.principal.clone(),
             generation: volume.label.generation,
+            shared: volume.label.shared,
         };
         let volumes = self.volumes.iter().map(labelled).collect();
         Some(Input::TrashFound(disk, TrashFound { trashed, volumes, images: Vec::new() }))
@@ -366,6 +367,7 @@ mod tests {
             principal: None,
             generation: 1,
             size_mb: 10,
+            shared: false,
         }
     }
 

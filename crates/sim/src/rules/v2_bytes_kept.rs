@@ -1,4 +1,5 @@
-//! V2: nothing of a volume is removed unless somebody asked to destroy that very volume.
+//! V2: nothing of a volume is removed unless somebody asked to destroy that very volume; and its label says whether several tasks may use
+//! it at a time, so that it can be found again as what it is.
 //!
 //! It relies on who asked for what. It never accepts that a byte went because time passed, a launch
 //! failed or an agent restarted.
@@ -67,6 +68,13 @@ fn check_machine(known: &Known, truth: &Truth<'_>, index: usize) -> Checked {
                 claim.resource
             ));
         };
+        if volume.label.shared != claim.resource.identity.shared {
+            return Err(format!(
+                "{} of machine {index} is {}shared, and its label says the opposite",
+                claim.resource,
+                if volume.label.shared { "not " } else { "" }
+            ));
+        }
         let safe = known.records.get(&claim.id).copied().unwrap_or(0);
         if volume.bytes.synced < safe {
             return Err(format!(

@@ -22,10 +22,10 @@ impl Rule for Identities {
     fn see(&mut self, _now: Instant, known: &Known, fact: &Fact<'_>) -> Checked {
         match fact {
             Fact::ContainerStarts { machine, plan } => check_plan(known, *machine, plan),
-            Fact::TaskStarts { machine, framework, task, volumes, .. } => {
+            Fact::TaskStarts { machine, task, volumes, .. } => {
                 for volume in *volumes {
-                    let mine = format!("{framework}/{}", volume.persistence);
-                    if volume.stamp.as_ref().is_some_and(|it| *it != mine) {
+                    let mine = &volume.owner;
+                    if volume.stamp.as_ref().is_some_and(|it| it != mine) {
                         let theirs = volume.stamp.clone().unwrap_or_default();
                         return Err(format!("task {task} on machine {machine} named {mine} and sees the records of {theirs}"));
                     }

@@ -77,6 +77,7 @@ own_message! {
     LabelledVolume = link::LabelledVolume {
         principal = principal: Text,
         generation = label_generation: Same,
+        shared = shared: Same,
         id = uuid: Name,
         persistence = persistence_id: Same,
         role = role: Same,

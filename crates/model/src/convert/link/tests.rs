@@ -36,14 +36,16 @@ fn disk_space() -> impl Strategy<Value = DiskSpace> {
 }
 
 fn disk_report() -> impl Strategy<Value = DiskReport> {
-    let orphan = (uuid(), text(), text(), any::<u64>(), of(text()), any::<u64>()).prop_map(
-        |(id, persistence, role, size_mb, principal, generation)| LabelledVolume {
+    let rest = (any::<u64>(), any::<bool>());
+    let orphan = (uuid(), text(), text(), any::<u64>(), of(text()), rest).prop_map(
+        |(id, persistence, role, size_mb, principal, (generation, shared))| LabelledVolume {
             id: ClaimId(id),
             persistence,
             role,
             size_mb,
             principal,
             generation,
+            shared,
         },
     );
     let orphans = (prop::collection::vec(orphan, 0..3), any::<u64>());

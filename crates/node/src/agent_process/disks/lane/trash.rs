@@ -76,8 +76,9 @@ enum Why {
 
 /// A volume as the core knows it.
 fn labelled(it: Listed) -> LabelledVolume {
-    let Listed { volume, persistence, role, size_mb, principal, generation } = it;
-    LabelledVolume { id: ClaimId(volume), persistence, role, size_mb, principal, generation }
+    let Listed { volume, persistence, role, size_mb, principal, generation, shared } = it;
+    let id = ClaimId(volume);
+    LabelledVolume { id, persistence, role, size_mb, principal, generation, shared }
 }
 
 /// Why trash must make room now, if it must: what is promised to volumes and what lies in the trash do not fit beside each other on the

@@ -10,7 +10,7 @@ fn kept(target: &Target) -> Vec<Vec<u8>> {
     let path = corpus_path(target.name);
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    corpus::read(&text).unwrap()
+    corpus::read(&text).expect("a corpus is of base64")
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(super) fn agent(input: &[u8]) {
     drop(ledger::agent::decode(tree, key, None));
     if let Ok(change) = ledger::agent::decode(tree, key, Some(value)) {
         let entry = ledger::agent::encode(&change);
-        let again = ledger::agent::decode(&entry.tree, &entry.key, entry.value.as_deref());
+        let again = ledger::agent::decode(entry.tree, &entry.key, entry.value.as_deref());
         assert_eq!(again.as_ref(), Ok(&change), "what is written reads as it was");
     }
 }
@@ -69,7 +69,7 @@ pub(super) fn master(input: &[u8]) {
     drop(ledger::master::decode(tree, key, None));
     if let Ok(change) = ledger::master::decode(tree, key, Some(value)) {
         let entry = ledger::master::encode(&change);
-        let again = ledger::master::decode(&entry.tree, &entry.key, entry.value.as_deref());
+        let again = ledger::master::decode(entry.tree, &entry.key, entry.value.as_deref());
         assert_eq!(again.as_ref(), Ok(&change), "what is written reads as it was");
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn keeper(input: &[u8]) {
     if let Ok(change) = record::read(tree, key, value) {
         let written = record::write(&change);
         let bytes = written.value.as_deref().unwrap_or_default();
-        let again = record::read(&written.tree, &written.key, bytes);
+        let again = record::read(written.tree, &written.key, bytes);
         assert_eq!(again.ok().as_ref(), Some(&change), "what is written reads as it was");
     }
 }

@@ -668,6 +668,95 @@ def _(world):
     it.teardown()
 
 
+# Offer constraints.
+
+
+HOST = {"pseudoattribute_type": "HOSTNAME"}
+
+
+def attribute(name):
+    return {"attribute_name": name}
+
+
+def constrained(*groups, role="*"):
+    """Constraints of a role: groups of pairs of a selector and a predicate."""
+    def constraint(pair):
+        return {"selector": pair[0], "predicate": pair[1]}
+    return {"role_constraints": {role: {"groups": [{"attribute_constraints": [constraint(it) for it in group]} for group in groups]}}}
+
+
+def is_offered(world, constraints):
+    """Whether the agent is offered to a framework that has these constraints."""
+    it = Scheduler(world.master, "constrained", subscribe={"offer_constraints": constraints})
+    # Whoever comes later and has none is offered what the first does not get; and what one has the other has not.
+    witness = Scheduler(world.master, "witness")
+    until("the agent is offered to one of them", lambda: it.held() or witness.held())
+    offered = bool(it.held())
+    it.teardown()
+    witness.teardown()
+    return offered
+
+
+TEXTS = (("text_equals", "value", "r1", "r2"), ("text_matches", "regex", "r[0-9]", "r"))
+for KIND, KEY, FITS, MISSES in TEXTS:
+    def _text(world, kind=KIND, key=KEY, fits=FITS, misses=MISSES):
+        negated = kind.replace("text_", "text_not_")
+        for name, value, expected in (
+            # The agent has rack:r1 and rack:r2, of which the first counts; `size` is a number, and `none` is not there.
+            ("rack", fits, True), ("rack", misses, False), ("size", misses, True), ("none", fits, False),
+        ):
+            assert is_offered(world, constrained([(attribute(name), {kind: {key: value}})])) == expected, (kind, name, value)
+        for name, value, expected in (("rack", fits, False), ("rack", misses, True), ("size", fits, True), ("none", fits, True)):
+            assert is_offered(world, constrained([(attribute(name), {negated: {key: value}})])) == expected, (negated, name, value)
+
+    check("C21 C22", "%s and its negation: a text, no text, nothing" % KIND)(_text)
+
+
+@check("C21 C22", "exists and not_exists")
+def _(world):
+    for name, predicate, expected in (("rack", "exists", True), ("none", "exists", False), ("rack", "not_exists", False), ("none", "not_exists", True)):
+        assert is_offered(world, constrained([(attribute(name), {predicate: {}})])) == expected, (name, predicate)
+
+
+@check("C21", "all constraints of a group hold, or those of another one")
+def _(world):
+    fits, misses = (attribute("rack"), {"exists": {}}), (attribute("none"), {"exists": {}})
+    assert not is_offered(world, constrained([fits, misses]))
+    assert is_offered(world, constrained([fits, misses], [fits]))
+    assert is_offered(world, constrained([(HOST, {"text_matches": {"regex": ".*"}}), ({"pseudoattribute_type": "ZONE"}, {"not_exists": {}})]))
+
+
+@check("C21 D13", "UPDATE_FRAMEWORK sets constraints, and takes them away")
+def _(world):
+    it = Scheduler(world.master, "constrained", subscribe={"offer_constraints": constrained([(attribute("none"), {"exists": {}})])})
+    info = dict(it.info, id={"value": it.id})
+    shown = post(world.master, "/api/v1", {"type": "GET_FRAMEWORKS"}).json["get_frameworks"]["frameworks"]
+    row = next(row for row in shown if row["framework_info"]["id"]["value"] == it.id)
+    assert row["offer_constraints"] == constrained([(attribute("none"), {"exists": {}})]), row
+    it.tell("UPDATE_FRAMEWORK", framework_info=info)
+    it.offer()
+    it.teardown()
+
+
+NOTHING = (
+    ("no group", {"role_constraints": {"*": {"groups": []}}}, "groups"),
+    ("an empty group", {"role_constraints": {"*": {"groups": [{}]}}}, "attribute_constraints"),
+    ("a role that is not its own", constrained([(HOST, {"exists": {}})], role="foreign"), "foreign"),
+    ("an expression that is none", constrained([(HOST, {"text_matches": {"regex": "("}})]), "regex"),
+    ("an expression that costs too much", constrained([(HOST, {"text_matches": {"regex": "((a{100}){100}){100}"}})]), "regex"),
+    ("nothing to look at", constrained([({}, {"exists": {}})]), "selector"),
+)
+for WHAT, CONSTRAINTS, FIELD in NOTHING:
+    def _is_refused(world, constraints=CONSTRAINTS, field=FIELD):
+        status, text = refused_subscription(world.master, framework_info("bad"), offer_constraints=constraints)
+        assert status == 200 and field in text, (status, text)
+        info = dict(world.first.info, id={"value": world.first.id})
+        answer = world.first.call("UPDATE_FRAMEWORK", framework_info=info, offer_constraints=constraints, suppressed_roles=["*"])
+        assert answer.status == 400 and field in answer.text, answer
+
+    check("C21 C23 D8", "constraints with %s are refused" % WHAT)(_is_refused)
+
+
 @check("C30", "REQUEST is taken and has no effect")
 def _(world):
     answer = world.first.call("REQUEST", requests=[{"agent_id": {"value": world.agent_id}, "resources": [scalar("cpus", 1)]}])

@@ -76,6 +76,7 @@ pub(crate) fn framework() -> FrameworkInfo {
         hostname: None,
         capabilities: BTreeSet::new(),
         payload: Default::default(),
+        constraints: Default::default(),
     }
 }
 

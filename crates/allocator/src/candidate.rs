@@ -13,7 +13,7 @@ use holdfast_model::resources::Amount;
 use holdfast_model::totals::counted_by_quota;
 use holdfast_model::{
     AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Resource, Resources, Role,
-    Scalar, Value, ValueKind,
+    Scalar, Traits, Value, ValueKind,
 };
 
 use crate::filters::AgentFilters;
@@ -70,6 +70,8 @@ pub(crate) enum Ineligibility<'a> {
     NotConnected,
     Suppressed,
     Fault(&'a str),
+    /// The constraints of the role leave the agent out.
+    Constrained,
     NothingFree,
     // When several slices are ineligible, the first of these is reported: it says most.
     Held(&'a FrameworkId),
@@ -153,6 +155,11 @@ impl<'a> Candidate<'a> {
 
     pub fn agent_id(&self) -> &'a AgentId {
         &self.view.id
+    }
+
+    /// What offer constraints look at.
+    pub fn traits(&self) -> &'a Traits {
+        &self.view.traits
     }
 
     /// The slices that have not been granted yet.
@@ -243,7 +250,11 @@ impl<'a> Candidate<'a> {
         if contender.is_suppressed {
             return Some(Ineligibility::Suppressed);
         }
-        self.view.fault.as_deref().map(Ineligibility::Fault)
+        if let Some(fault) = &self.view.fault {
+            return Some(Ineligibility::Fault(fault));
+        }
+        let is_left_out = contender.constraints.is_some_and(|it| !it.admit(&self.view.traits));
+        is_left_out.then_some(Ineligibility::Constrained)
     }
 
     /// The slices that the contender may have of what is left, before minimum and filters; those

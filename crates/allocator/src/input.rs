@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use holdfast_model::{
     AgentId, Capability, FrameworkId, Identity, Instant, Quantities, Quota, Resources, Role,
-    RoleTotals, Scalar, SharedMap,
+    RoleConstraints, RoleTotals, Scalar, SharedMap, Traits,
 };
 
 use crate::filters::ActiveFilters;
@@ -24,6 +24,8 @@ pub struct RoleView {
     pub allocated: Quantities,
     /// An offer must reach at least one of these sets; `None` means the cluster's minimum.
     pub min_allocatable: Option<Vec<Quantities>>,
+    /// Which agents the framework wants offers of for this role; `None` means all.
+    pub constraints: Option<Arc<RoleConstraints>>,
 }
 
 /// A framework as a policy sees it.
@@ -58,6 +60,8 @@ pub struct AgentView {
     pub id: AgentId,
     /// What is neither used nor offered, without allocations.
     pub free: Resources,
+    /// What offer constraints look at.
+    pub traits: Arc<Traits>,
     /// Why nothing of the agent may be offered now; `None` when it is healthy.
     pub fault: Option<String>,
     /// Which framework holds which of the agent's reservations and volumes.

@@ -26,6 +26,8 @@ pub enum Reason {
     Filtered(Instant),
     /// Nothing of the agent may be offered now, for this reason.
     AgentFault(String),
+    /// The framework does not want the agent for this role; this does not hold of it.
+    Constrained(String),
     /// All of the agent's resources are used or offered.
     NothingFree,
     /// What is left is smaller than the smallest offer that may be made.
@@ -100,6 +102,10 @@ impl fmt::Display for Reason {
             }
             Reason::AgentFault(why) => {
                 write!(f, "the agent cannot be offered to anybody now: {why}")
+            }
+            Reason::Constrained(unmet) => {
+                write!(f, "the framework's offer constraints for this role leave the agent out: {unmet}; ")?;
+                f.write_str("also what it holds there is not offered to it; loosen them with UPDATE_FRAMEWORK")
             }
             Reason::NothingFree => f.write_str(
                 "everything there is in use or in open offers; something must be given back first",
@@ -235,17 +241,25 @@ fn reasons<'a>(
     candidate
         .eligible(input, QuotaState::new(input.quota).as_ref(), contender)
         .err()
-        .map(|ineligibility| reason_for(candidate, ineligibility))
+        .map(|ineligibility| reason_for(candidate, contender, ineligibility))
         .into_iter()
         .collect()
 }
 
 /// Says why the contender is not eligible, in the terms of those who ask.
-fn reason_for(candidate: &Candidate<'_>, ineligibility: Ineligibility<'_>) -> Reason {
+fn reason_for(
+    candidate: &Candidate<'_>,
+    contender: &Contender<'_>,
+    ineligibility: Ineligibility<'_>,
+) -> Reason {
     match ineligibility {
         Ineligibility::NotConnected => Reason::NotConnected,
         Ineligibility::Suppressed => Reason::Suppressed,
         Ineligibility::Fault(why) => Reason::AgentFault(why.to_owned()),
+        Ineligibility::Constrained => {
+            let unmet = contender.constraints.map(|it| it.unmet(candidate.traits()));
+            Reason::Constrained(unmet.unwrap_or_default())
+        }
         Ineligibility::NothingFree | Ineligibility::HasShared => Reason::NothingFree,
         Ineligibility::Held(framework) => Reason::HeldFor(framework.clone()),
         Ineligibility::Lacks(capability) => Reason::LacksCapability(capability),
@@ -283,9 +297,7 @@ fn shortages<'a>(
         obstacles.map(|(_, ineligibility)| ineligibility).collect();
     not_enough(short)
         .into_iter()
-        .chain(
-            ineligibilities.into_iter().map(|ineligibility| reason_for(candidate, ineligibility)),
-        )
+        .chain(ineligibilities.into_iter().map(|it| reason_for(candidate, contender, it)))
         .collect()
 }
 
@@ -340,7 +352,9 @@ mod tests {
     use crate::testing::{
         agent, agent_id, cpus, framework, framework_id, hold, mem, reserve, role, sum, Scene,
     };
-    use holdfast_model::Capability;
+    use holdfast_model::offer_constraints::{AttributeConstraint, Predicate, Selector};
+    use holdfast_model::{Capability, RoleConstraints};
+    use std::sync::Arc;
 
     fn why(scene: &Scene, n: u8, wanted: Option<&Resources>) -> Vec<Reason> {
         why_not(&scene.input(), &framework_id(n), wanted).into_iter().map(|it| it.reason).collect()
@@ -392,6 +406,16 @@ mod tests {
         assert_eq!(
             with(&mem(31), &|it| it.min_allocatable = Scene::usual_minimum()),
             [Reason::BelowMinimum(mem(31))]
+        );
+        let rack = Selector::Attribute("rack".to_owned());
+        let constraint = AttributeConstraint { selector: rack, predicate: Predicate::Exists };
+        let wants_rack = Arc::new(RoleConstraints::new(vec![vec![constraint]]));
+        let constrained = |it: &mut Scene| {
+            one(it, &|it| it.roles[0].constraints = Some(wants_rack.clone()));
+        };
+        assert_eq!(
+            with(&cpus(1), &constrained),
+            [Reason::Constrained("attribute `rack` must be there".to_owned())]
         );
         let gpus = sum([cpus(1), crate::testing::gpus(1)]);
         assert_eq!(with(&gpus, &|_| ()), [Reason::LacksCapability("GPU_RESOURCES")]);
@@ -511,6 +535,7 @@ mod tests {
                 offered: Scalar::whole(1),
             },
             Reason::OthersFirst([framework_id(1), framework_id(2)].into()),
+            Reason::Constrained("the zone must be `a`".to_owned()),
         ];
         let texts: Vec<String> = reasons.iter().map(Reason::to_string).collect();
         assert!(texts.iter().all(|it| 30 < it.len() && !it.contains('{')), "{texts:#?}");

@@ -5,8 +5,9 @@
 //! decides who comes first (rankings do) or who is eligible (`candidate` does).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use holdfast_model::{Capability, FrameworkId, Quantities, Role};
+use holdfast_model::{Capability, FrameworkId, Quantities, Role, RoleConstraints};
 
 use crate::input::{FrameworkView, RoleView};
 use crate::ranking::Ranking;
@@ -20,6 +21,7 @@ pub(crate) struct Contender<'r> {
     pub is_suppressed: bool,
     pub capabilities: &'r BTreeSet<Capability>,
     pub min_allocatable: Option<&'r [Quantities]>,
+    pub constraints: Option<&'r RoleConstraints>,
 }
 
 impl<'r> Contender<'r> {
@@ -31,6 +33,7 @@ impl<'r> Contender<'r> {
             is_suppressed: role.suppressed,
             capabilities: &framework.capabilities,
             min_allocatable: role.min_allocatable.as_deref(),
+            constraints: role.constraints.as_deref(),
         }
     }
 
@@ -53,6 +56,7 @@ struct Seat {
     is_suppressed: bool,
     capabilities: BTreeSet<Capability>,
     min_allocatable: Option<Vec<Quantities>>,
+    constraints: Option<Arc<RoleConstraints>>,
 }
 
 impl Seat {
@@ -64,12 +68,14 @@ impl Seat {
             is_suppressed: self.is_suppressed,
             capabilities: &self.capabilities,
             min_allocatable: self.min_allocatable.as_deref(),
+            constraints: self.constraints.as_deref(),
         }
     }
 
     /// Takes over what may have changed; its framework and role stay.
     fn renew(&mut self, framework: &FrameworkView, role: &RoleView) {
         (self.is_active, self.is_suppressed) = (framework.active, role.suppressed);
+        self.constraints.clone_from(&role.constraints);
         if self.capabilities != framework.capabilities {
             self.capabilities = framework.capabilities.clone();
         }
@@ -160,6 +166,7 @@ impl Roster {
             is_suppressed: true,
             capabilities: BTreeSet::new(),
             min_allocatable: None,
+            constraints: None,
         };
         match self.vacant.pop() {
             Some(at) => {

@@ -96,6 +96,7 @@ pub(crate) fn agent(n: u8, free: &Resources) -> AgentView {
     AgentView {
         id: agent_id(n),
         free: free.clone(),
+        traits: Arc::default(),
         fault: None,
         holders: Arc::default(),
         sharing: Vec::new(),
@@ -112,6 +113,7 @@ pub(crate) fn framework_named(id: &str, roles: &[&str]) -> FrameworkView {
         suppressed: false,
         allocated: Quantities::new(),
         min_allocatable: None,
+        constraints: None,
     };
     FrameworkView {
         id: FrameworkId::made(id.to_owned()),

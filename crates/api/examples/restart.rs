@@ -35,6 +35,7 @@ fn framework() -> FrameworkInfo {
         hostname: None,
         capabilities: Default::default(),
         payload: OpaquePayload::default(),
+        constraints: Default::default(),
     }
 }
 

@@ -96,6 +96,7 @@ pub(crate) fn info(id: &str, name: &str) -> FrameworkInfo {
         hostname: Some("scheduler-host".to_owned()),
         capabilities: BTreeSet::from([Capability::MultiRole, Capability::ReservationRefinement]),
         payload: Default::default(),
+        constraints: Default::default(),
     }
 }
 

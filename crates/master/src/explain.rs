@@ -50,6 +50,7 @@ impl MasterView {
             suppressed: false,
             allocated: Default::default(),
             min_allocatable: None,
+            constraints: None,
         };
         let capabilities: BTreeSet<Capability> =
             [Capability::PartitionAware, Capability::MultiRole, Capability::ReservationRefinement]

@@ -5,6 +5,7 @@ mod agents;
 mod balance;
 pub(crate) mod bed;
 mod byzantine_peers;
+mod constraints;
 mod drains;
 mod frameworks;
 mod gone;

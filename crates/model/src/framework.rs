@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::id::FrameworkId;
+use crate::offer_constraints::OfferConstraints;
 use crate::role::Role;
 use crate::task::OpaquePayload;
 
@@ -72,6 +73,8 @@ pub struct FrameworkInfo {
     pub capabilities: BTreeSet<Capability>,
     /// What else it says (web address, labels, offer filters), as an encoded `mesos.v1.FrameworkInfo`, or nothing.
     pub payload: OpaquePayload,
+    /// Which agents it wants offers of. It says so beside its description, and no agent is told.
+    pub constraints: OfferConstraints,
 }
 
 impl FrameworkInfo {

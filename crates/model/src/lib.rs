@@ -24,6 +24,7 @@ pub mod maintenance;
 pub mod master_ledger;
 pub mod message;
 pub mod moved_disk;
+pub mod offer_constraints;
 pub mod operation;
 pub mod quota;
 pub mod recovery;
@@ -71,6 +72,7 @@ pub use message::{
     OperationUpdate, OperatorCall, Order, Report, SpaceNews, ToAgent, ToMaster,
 };
 pub use moved_disk::{DiskAdoption, DiskMove, DiskTaking, LeaveStage, LeftPlace, MoveState};
+pub use offer_constraints::{OfferConstraints, RoleConstraints, Traits};
 pub use operation::{
     Action, Asker, ClaimAction, Conversion, Expected, ExpectedClaim, Operation, Together,
     Unreadable, STEPS_MAX,

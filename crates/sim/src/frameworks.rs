@@ -163,6 +163,7 @@ impl FrameworkProcess {
             ]
             .into(),
             payload: Default::default(),
+            constraints: Default::default(),
         };
         FrameworkInfo { id: self.ledger.framework.clone(), ..info_as_read(&info) }
     }

@@ -324,6 +324,7 @@ mod tests {
             hostname: None,
             capabilities: Default::default(),
             payload: Default::default(),
+            constraints: Default::default(),
         };
         let attributes = BTreeMap::from([("rack".to_owned(), "r1".to_owned())]);
         let agent = AgentId::parse("a").unwrap();

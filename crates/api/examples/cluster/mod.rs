@@ -57,6 +57,7 @@ pub fn info(index: usize) -> FrameworkInfo {
         ]
         .into(),
         payload: OpaquePayload::default(),
+        constraints: Default::default(),
     }
 }
 

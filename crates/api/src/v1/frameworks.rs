@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_master::{FrameworkState, OfferRecord};
-use holdfast_model::convert::{framework, offer, Format};
+use holdfast_model::convert::{framework, offer, offer_constraints, Format};
 use holdfast_model::{FrameworkId, InverseOffer, Resources};
 use holdfast_proto::mesos::v1::master::response::{get_frameworks, GetFrameworks};
 
@@ -33,6 +33,7 @@ pub fn frameworks(view: &MasterView) -> GetFrameworks {
         connected: false,
         recovered: false,
         registered_time: Some(time(record.registered)),
+        offer_constraints: offer_constraints::to_proto(&record.info.constraints),
         ..Default::default()
     });
     GetFrameworks {
@@ -63,6 +64,7 @@ fn framework(
         inverse_offers: inverse.iter().map(|it| offer::inverse_to_proto(it)).collect(),
         allocated_resources: list(used),
         offered_resources: list(&offered),
+        offer_constraints: offer_constraints::to_proto(&state.info().constraints),
         ..Default::default()
     }
 }

@@ -77,6 +77,7 @@ pub async fn run(context: &Context, args: &RunArgs) -> anyhow::Result<i32> {
         ]
         .into(),
         payload: Default::default(),
+        constraints: Default::default(),
     };
     let needs = Needs { cpus: args.cpus, mem_mb: args.mem, disk_mb: args.disk };
     Runner::open(context, info, &args.name, command(args), needs).await?.run().await

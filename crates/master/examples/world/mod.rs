@@ -63,6 +63,7 @@ pub fn info(index: usize) -> FrameworkInfo {
         ]
         .into(),
         payload: Default::default(),
+        constraints: Default::default(),
     }
 }
 

@@ -84,7 +84,8 @@ pub(crate) fn agent_view(
     let free = without_faulty(ledger, id, state, free);
     let holders = known.unwrap_or_else(|| Arc::new(holders(ledger, id)));
     let sharing = sharing(offers, (id, state), &free);
-    Some(AgentView { id: id.clone(), free, fault: fault(ledger, id, state), holders, sharing })
+    let (traits, fault) = (state.traits().clone(), fault(ledger, id, state));
+    Some(AgentView { id: id.clone(), free, traits, fault, holders, sharing })
 }
 
 /// Who has the shared volumes that are free.

@@ -405,6 +405,7 @@ mod tests {
             Some(AgentView {
                 id: id.clone(),
                 free,
+                traits: Arc::default(),
                 fault: None,
                 holders: Arc::default(),
                 sharing: Vec::new(),

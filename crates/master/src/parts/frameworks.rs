@@ -51,7 +51,7 @@ impl FrameworkState {
 fn absent_view(id: &FrameworkId, info: &FrameworkInfo) -> FrameworkView {
     FrameworkView {
         id: id.clone(),
-        roles: info.roles.iter().map(|role| role_view(role, false)).collect(),
+        roles: info.roles.iter().map(|role| described_view(info, role, false)).collect(),
         active: false,
         capabilities: info.capabilities.clone(),
     }
@@ -217,12 +217,11 @@ impl Frameworks {
         for view in roles.iter_mut() {
             view.suppressed = !info.roles.contains(&view.role) || suppressed.contains(&view.role);
             view.min_allocatable = smallest_offers(&info, &view.role);
+            view.constraints = info.constraints.of(&view.role).cloned();
         }
         for role in &info.roles {
             if roles.iter().all(|it| it.role != *role) {
-                let least = smallest_offers(&info, role);
-                let view = role_view(role, suppressed.contains(role));
-                roles.push(RoleView { min_allocatable: least, ..view });
+                roles.push(described_view(&info, role, suppressed.contains(role)));
             }
         }
         capabilities.clone_from(&info.capabilities);
@@ -359,8 +358,23 @@ impl Frameworks {
     }
 }
 
+/// A role as its framework describes it.
+fn described_view(info: &FrameworkInfo, role: &Role, suppressed: bool) -> RoleView {
+    RoleView {
+        min_allocatable: smallest_offers(info, role),
+        constraints: info.constraints.of(role).cloned(),
+        ..role_view(role, suppressed)
+    }
+}
+
 fn role_view(role: &Role, suppressed: bool) -> RoleView {
-    RoleView { role: role.clone(), suppressed, allocated: BTreeMap::new(), min_allocatable: None }
+    RoleView {
+        role: role.clone(),
+        suppressed,
+        allocated: BTreeMap::new(),
+        min_allocatable: None,
+        constraints: None,
+    }
 }
 
 #[cfg(test)]

@@ -112,6 +112,7 @@ pub(crate) fn info(name: &str, roles: &[&str]) -> FrameworkInfo {
             Capability::ReservationRefinement,
         ]),
         payload: Default::default(),
+        constraints: Default::default(),
     }
 }
 

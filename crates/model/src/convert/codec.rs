@@ -13,7 +13,7 @@ use super::operation_status::operation_state;
 use super::own_message::OwnMessage;
 use super::resource::Format;
 use super::status::task_state;
-use super::{framework, machine, operation, resource, status, task};
+use super::{framework, machine, offer_constraints, operation, resource, status, task};
 use crate::adopted_volume::Filling;
 use crate::agent_ledger::DiskKind;
 use crate::claim::ClaimState;
@@ -343,6 +343,32 @@ fn named_framework(wire: v1::FrameworkInfo) -> Result<FrameworkInfo, Invalid> {
     let info = framework::from_proto(wire)?;
     super::field::needed("id", info.id.as_ref())?;
     Ok(info)
+}
+
+/// A framework that has its id, with the offer constraints that stand beside its description.
+pub(crate) struct FrameworkAndConstraints;
+
+type WireConstraints = Option<v1::scheduler::OfferConstraints>;
+
+impl Codec<FrameworkInfo, (Option<v1::FrameworkInfo>, WireConstraints)>
+    for FrameworkAndConstraints
+{
+    fn write(value: &FrameworkInfo) -> (Option<v1::FrameworkInfo>, WireConstraints) {
+        let constraints = offer_constraints::to_proto(&value.constraints);
+        (Needed::<ANamedFramework>::write(value), constraints)
+    }
+
+    fn read(
+        field: &dyn Display,
+        (info, constraints): (Option<v1::FrameworkInfo>, WireConstraints),
+    ) -> Result<FrameworkInfo, Invalid> {
+        let mut info: FrameworkInfo = Needed::<ANamedFramework>::read(field, info)?;
+        if let Some(it) = constraints {
+            info.constraints =
+                offer_constraints::from_proto(it, &info.roles).under("offer_constraints")?;
+        }
+        Ok(info)
+    }
 }
 
 /// An operation, and once more the name that its framework gave it, for whoever looks for that. Several changes that are made together

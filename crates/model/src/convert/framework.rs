@@ -12,6 +12,7 @@ use super::field::{framework_id_out, some_framework, Place};
 use super::resource::amount;
 use super::rest;
 use crate::framework::{Capability, FrameworkInfo};
+use crate::offer_constraints::OfferConstraints;
 use crate::resources::Quantities;
 use crate::role::Role;
 use crate::validate::Invalid;
@@ -20,7 +21,7 @@ use crate::value::Scalar;
 /// The longest failover timeout, in seconds: 292 years, as far as 64 bits of nanoseconds go.
 pub const FAILOVER_TIMEOUT_MAX_S: f64 = 9_223_372_036.0;
 
-/// Reads a framework's description.
+/// Reads a framework's description, which says nothing of offer constraints.
 ///
 /// # Errors
 /// [`Invalid`] naming the field: a role that is none, `role` beside MULTI_ROLE or `roles` without it, a timeout that is no time.
@@ -49,10 +50,11 @@ pub fn from_proto(mut wire: v1::FrameworkInfo) -> Result<FrameworkInfo, Invalid>
         hostname: wire.hostname.take(),
         capabilities,
         payload: rest::pack(&wire),
+        constraints: OfferConstraints::default(),
     })
 }
 
-/// Writes a framework's description, whole.
+/// Writes a framework's description, whole but for offer constraints, which stand beside it.
 #[allow(deprecated, reason = "`role` is what frameworks with one role use")]
 pub fn to_proto(info: &FrameworkInfo) -> v1::FrameworkInfo {
     let mut wire: v1::FrameworkInfo = rest::unpack(&info.payload);

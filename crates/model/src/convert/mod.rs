@@ -24,6 +24,7 @@ pub mod link;
 pub mod machine;
 pub mod maintenance;
 pub mod offer;
+pub mod offer_constraints;
 pub mod operation;
 pub mod operation_status;
 pub mod operator;

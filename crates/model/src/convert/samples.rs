@@ -16,6 +16,7 @@ use crate::framework::{Capability, FrameworkInfo};
 use crate::id::*;
 use crate::message::{MachineInfo, OperationState};
 use crate::moved_disk::{DiskAdoption, DiskMove, DiskTaking, LeftPlace, MoveState};
+use crate::offer_constraints::OfferConstraints;
 use crate::operation::{Action, ClaimAction, Expected, ExpectedClaim, Operation, Together};
 use crate::recovery::{AgentRecovery, Recovery};
 use crate::role::Role;
@@ -310,6 +311,7 @@ pub(crate) fn framework() -> impl Strategy<Value = FrameworkInfo> {
                     hostname,
                     capabilities,
                     payload,
+                    constraints: OfferConstraints::default(),
                 };
                 let mut wire = framework::to_proto(&bare);
                 wire.webui_url = webui_url;

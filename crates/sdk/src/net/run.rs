@@ -131,6 +131,7 @@ fn framework_info<S: Service>(
         ]
         .into(),
         payload: Default::default(),
+        constraints: Default::default(),
     }
 }
 

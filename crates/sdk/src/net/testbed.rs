@@ -53,6 +53,7 @@ pub(crate) fn framework() -> FrameworkInfo {
         ]
         .into(),
         payload: Default::default(),
+        constraints: Default::default(),
     }
 }
 

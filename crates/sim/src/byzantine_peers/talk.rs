@@ -256,6 +256,7 @@ impl ByzantinePeer {
             ]
             .into(),
             payload: Default::default(),
+            constraints: Default::default(),
         };
         FrameworkInfo { id: self.own.clone(), ..info_as_read(&info) }
     }

@@ -1,13 +1,17 @@
 //! What an agent says about its machine: taken over whole from each report; in between, news of the space on its disks.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use holdfast_model::{ClaimId, DiskReport, MachineInfo, Resources};
+use holdfast_model::convert::offer_constraints::traits;
+use holdfast_model::{ClaimId, DiskReport, MachineInfo, Resources, Traits};
 
 /// The machine, as last reported.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Description {
     machine: MachineInfo,
+    /// What offer constraints look at of it, which is read once.
+    traits: Arc<Traits>,
     disks: Vec<DiskReport>,
     /// Why nothing new may be begun, because the agent's own file system is nearly full.
     full: Option<String>,
@@ -36,7 +40,8 @@ impl Description {
                 .entry(misfit)
                 .or_insert_with(|| "it no longer fits on what the machine has".to_owned());
         }
-        Description { machine, disks, full: None, faults, has_misfits, version }
+        let traits = Arc::new(traits(&machine));
+        Description { machine, traits, disks, full: None, faults, has_misfits, version }
     }
 
     /// Whether anything new may be begun.
@@ -50,6 +55,10 @@ impl Description {
 
     pub(super) fn machine(&self) -> &MachineInfo {
         &self.machine
+    }
+
+    pub(super) fn traits(&self) -> &Arc<Traits> {
+        &self.traits
     }
 
     /// There is more or less of the disks.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use holdfast_model::{
     ClaimId, DiskRecord, DiskReport, ExecutorId, ExecutorKey, FrameworkId, Instant, LinkId,
-    MachineInfo, OpaquePayload, OperationUuid, Resource, Resources, TaskKey, TrashNews, UsedNews,
+    MachineInfo, OpaquePayload, OperationUuid, Resource, Resources, TaskKey, Traits, TrashNews,
+    UsedNews,
 };
 
 use super::capacity::{Capacity, ReservedByOperation};
@@ -79,6 +80,11 @@ impl AgentState {
     /// The machine, as last reported.
     pub fn machine(&self) -> &MachineInfo {
         self.description.machine()
+    }
+
+    /// What offer constraints look at.
+    pub(crate) fn traits(&self) -> &Arc<Traits> {
+        self.description.traits()
     }
 
     /// Disks, as last reported.

@@ -12,7 +12,7 @@ use super::key::{one, read_one, read_two, two};
 use super::record::{check_key, get, get_message, named, put, put_message, Flaw, RecordError};
 use super::Entry;
 use crate::convert::codec::{
-    ANamedFramework, Codec, DiskKindWord, Each, Maybe, Millis, MoveStateWord, Name, Needed,
+    Codec, DiskKindWord, Each, FrameworkAndConstraints, Maybe, Millis, MoveStateWord, Name, Needed,
     OperationAndId, Own, Port, PresenceNumber, Same, SomeName, Text,
 };
 use crate::convert::field::Place;
@@ -446,7 +446,7 @@ own_message! {
 
 own_message! {
     FrameworkRecord = ledger::FrameworkRecord {
-        info = info: Needed<ANamedFramework>,
+        info = info + offer_constraints: FrameworkAndConstraints,
         removed = removed: Same,
         deadline = deadline_ms: Maybe<Millis>,
         registered = registered_ms: Millis,

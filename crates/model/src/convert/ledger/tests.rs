@@ -1,6 +1,7 @@
 //! Ledgers: what was written is what is read; what memory folds is what the disk folds; every unreadable record is named.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::option::of;
 use proptest::prelude::*;
@@ -11,11 +12,15 @@ use crate::agent_ledger::{AgentChange, AgentIdentity, AgentLedger, LedgerPoint};
 use crate::convert::{golden, samples};
 use crate::deactivation::{Deactivation, Drain};
 use crate::ended::EndedClaim;
+use crate::framework::FrameworkInfo;
 use crate::id::{AgentId, ClaimId, ClusterId, FrameworkId, NodeId, OperationUuid, TaskId, Term};
 use crate::maintenance::{Machine, MachineId, Schedule, Unavailability, Window};
 use crate::master_ledger::{
     AgentRecord, Cluster, DeathCertificate, FrameworkRecord, MasterChange, MasterLedger,
     PendingOperation, Presence,
+};
+use crate::offer_constraints::{
+    AttributeConstraint, OfferConstraints, Pattern, Predicate, RoleConstraints, Selector,
 };
 use crate::quota::Quota;
 use crate::resources::Quantities;
@@ -26,6 +31,32 @@ use samples::{
     instant, named_framework,
 };
 use samples::{operation_record, role, task_id, task_record, uuid, word};
+
+/// The framework with offer constraints of each kind for its first role.
+fn constrained(mut info: FrameworkInfo) -> FrameworkInfo {
+    let text = || "r1".to_owned();
+    let pattern = || Pattern::new("r[0-9]+".to_owned()).unwrap();
+    let constraints = [
+        (Selector::Hostname, Predicate::Matches(pattern())),
+        (Selector::Region, Predicate::NotMatches(pattern())),
+        (Selector::Zone, Predicate::NotEquals(text())),
+        (Selector::Attribute("rack".to_owned()), Predicate::Equals(text())),
+        (Selector::Attribute(String::new()), Predicate::Exists),
+        (Selector::Attribute("ssd".to_owned()), Predicate::NotExists),
+    ];
+    let groups = constraints.chunks(4).map(|group| {
+        let constraint = |(selector, predicate): &(Selector, Predicate)| AttributeConstraint {
+            selector: selector.clone(),
+            predicate: predicate.clone(),
+        };
+        group.iter().map(constraint).collect()
+    });
+    if let Some(role) = info.roles.first() {
+        let constraints = Arc::new(RoleConstraints::new(groups.collect()));
+        info.constraints = OfferConstraints::new(BTreeMap::from([(role.clone(), constraints)]));
+    }
+    info
+}
 
 fn identity() -> impl Strategy<Value = AgentIdentity> {
     (of(agent_id()), of(uuid()), any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
@@ -132,11 +163,10 @@ fn master_change() -> impl Strategy<Value = MasterChange> {
         },
     );
     let framework = (named_framework(), any::<bool>(), of(instant()), instant()).prop_map(
-        |(info, removed, deadline, registered)| FrameworkRecord {
-            info,
-            removed,
-            deadline,
-            registered,
+        |(info, removed, deadline, registered)| {
+            // Some of them, by what was drawn already, so that all else is drawn as ever.
+            let info = if registered.0 % 2 == 1 { constrained(info) } else { info };
+            FrameworkRecord { info, removed, deadline, registered }
         },
     );
     let pending = (uuid(), of(framework_id()), agent_id(), samples::recorded_operation()).prop_map(

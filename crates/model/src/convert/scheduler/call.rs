@@ -14,8 +14,8 @@ use crate::convert::field::{
     agent_id, each, executor_id, grace_ms, needed, offer_id, part, some_agent, some_framework,
     task_id, uuid_bytes, Place,
 };
-use crate::convert::framework;
 use crate::convert::limits::{check_size, DESCRIPTION_BYTES_MAX};
+use crate::convert::{framework, offer_constraints};
 use crate::framework::FrameworkInfo;
 use crate::id::{check_id, AgentId, FrameworkId, OfferId, StatusUuid};
 use crate::message::{Call, Filters, FrameworkCall};
@@ -203,14 +203,13 @@ fn described(
     suppressed: Vec<String>,
     constraints: Option<v1::scheduler::OfferConstraints>,
 ) -> Result<(Box<FrameworkInfo>, BTreeSet<Role>), Invalid> {
-    if constraints.is_some_and(|it| !it.role_constraints.is_empty()) {
-        return Err(Invalid::new(
-            "offer_constraints",
-            "is not supported yet; leave it out, and decline what does not fit",
-        ));
-    }
     check_size("framework_info", &info, DESCRIPTION_BYTES_MAX)?;
-    let info = framework::from_proto(info).under("framework_info")?;
+    let mut info = framework::from_proto(info).under("framework_info")?;
+    if let Some(it) = constraints {
+        check_size("offer_constraints", &it, DESCRIPTION_BYTES_MAX)?;
+        info.constraints =
+            offer_constraints::from_proto(it, &info.roles).under("offer_constraints")?;
+    }
     for (index, text) in suppressed.iter().enumerate() {
         if !info.roles.iter().any(|it| it.as_str() == text) {
             return Err(Invalid::new(

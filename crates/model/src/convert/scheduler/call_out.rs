@@ -12,7 +12,7 @@ use crate::convert::field::{
     agent_id_out, executor_id_out, framework_id_out, grace_out, offer_id_out, task_id_out,
 };
 use crate::convert::resource::Format;
-use crate::convert::{framework, operation};
+use crate::convert::{framework, offer_constraints, operation};
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::message::{Call, Filters};
 use crate::role::Role;
@@ -26,7 +26,7 @@ pub fn call_to_proto(framework: Option<&FrameworkId>, call: &Call, format: Forma
             wire.subscribe = Some(call::Subscribe {
                 framework_info,
                 suppressed_roles: names(suppressed),
-                offer_constraints: None,
+                offer_constraints: offer_constraints::to_proto(&info.constraints),
             });
             Type::Subscribe
         }
@@ -35,7 +35,7 @@ pub fn call_to_proto(framework: Option<&FrameworkId>, call: &Call, format: Forma
             let update = call::UpdateFramework {
                 framework_info,
                 suppressed_roles: names(suppressed),
-                offer_constraints: None,
+                offer_constraints: offer_constraints::to_proto(&info.constraints),
             };
             wire.update_framework = Some(update);
             Type::UpdateFramework

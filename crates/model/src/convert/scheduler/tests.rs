@@ -44,7 +44,7 @@ framework_id <- {"type":"SUBSCRIBE","subscribe":{INFO}}
 framework_id <- {"type":"SUBSCRIBE",OTHER,"subscribe":{INFO}}
 framework_id <- {"type":"UPDATE_FRAMEWORK",OTHER,"update_framework":{INFO}}
 subscribe.suppressed_roles[0] <- {"type":"SUBSCRIBE",BY,"subscribe":{INFO,"suppressed_roles":["x"]}}
-subscribe.offer_constraints <- {"type":"SUBSCRIBE",BY,"subscribe":{INFO,"offer_constraints":{"role_constraints":{"*":{}}}}}
+subscribe.offer_constraints.role_constraints.*.groups <- {"type":"SUBSCRIBE",BY,"subscribe":{INFO,"offer_constraints":{"role_constraints":{"*":{}}}}}
 accept <- {"type":"ACCEPT",BY}
 accept.offer_ids[1] <- {"type":"ACCEPT",BY,"accept":{"offer_ids":[{"value":"a"},{"value":"/"}]}}
 decline <- {"type":"DECLINE",BY}
@@ -140,6 +140,7 @@ fn info(multi: bool, refined: bool) -> FrameworkInfo {
         hostname: None,
         capabilities,
         payload: OpaquePayload::default(),
+        constraints: Default::default(),
     }
 }
 

@@ -213,6 +213,7 @@ fn framework_info(
         ]
         .into(),
         payload: Default::default(),
+        constraints: Default::default(),
     };
     let mut wire = convert::to_proto(&info);
     wire.webui_url = Some(format!("http://{address}/"));

@@ -226,7 +226,7 @@ impl OfferConstraints {
     }
 
     /// Those of a role.
-    pub fn of(&self, role: &Role) -> Option<&Arc<RoleConstraints>> {
+    pub fn for_role(&self, role: &Role) -> Option<&Arc<RoleConstraints>> {
         self.roles.get(role)
     }
 

@@ -217,7 +217,7 @@ impl Frameworks {
         for view in roles.iter_mut() {
             view.suppressed = !info.roles.contains(&view.role) || suppressed.contains(&view.role);
             view.min_allocatable = smallest_offers(&info, &view.role);
-            view.constraints = info.constraints.of(&view.role).cloned();
+            view.constraints = info.constraints.for_role(&view.role).cloned();
         }
         for role in &info.roles {
             if roles.iter().all(|it| it.role != *role) {
@@ -362,7 +362,7 @@ impl Frameworks {
 fn described_view(info: &FrameworkInfo, role: &Role, suppressed: bool) -> RoleView {
     RoleView {
         min_allocatable: smallest_offers(info, role),
-        constraints: info.constraints.of(role).cloned(),
+        constraints: info.constraints.for_role(role).cloned(),
         ..role_view(role, suppressed)
     }
 }

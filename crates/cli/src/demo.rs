@@ -33,7 +33,7 @@ const JOURNAL: &str = "holdfast-journal";
 /// When it cannot even begin, or is stopped before its end.
 pub async fn run(settings: DemoSettings, stop: CancellationToken) -> anyhow::Result<i32> {
     let journal = journal(settings.journal.clone())?;
-    let scratch = Scratch::new(settings.dir.clone(), settings.keep)?;
+    let scratch = Scratch::new(settings.scratch.dir.clone(), settings.scratch.keep)?;
     println!(
         "A master and {} agents start as processes on loopback; a service of {} members claims a volume on each.",
         settings.agents, settings.agents

@@ -29,7 +29,7 @@ pub async fn run(settings: DevSettings, stop: CancellationToken) -> anyhow::Resu
         disks: settings.disks,
         port: settings.port,
     };
-    let scratch = Scratch::new(settings.dir.clone(), settings.keep)?;
+    let scratch = Scratch::new(settings.scratch.dir.clone(), settings.scratch.keep)?;
     let mut cluster = Cluster::new(scratch.path(), shape)?;
     let served =
         stop.run_until_cancelled(serve(&mut cluster, scratch.path(), settings.keep_alive)).await;

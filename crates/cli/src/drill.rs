@@ -67,7 +67,7 @@ pub async fn run(
     let journal = journal(settings.journal.clone())?;
     let scratch = match &settings.cluster {
         Some(dir) => Scratch::new(Some(dir.clone()), true)?,
-        None => Scratch::new(settings.dir.clone(), settings.keep)?,
+        None => Scratch::new(settings.scratch.dir.clone(), settings.scratch.keep)?,
     };
     let (hold, roster) = match found {
         Some(roster) => (Hold::Found(scratch.path().to_owned()), roster),

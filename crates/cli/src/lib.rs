@@ -15,6 +15,7 @@ mod output;
 mod settings_demo;
 mod settings_dev;
 mod settings_drill;
+mod settings_scratch;
 mod sizes;
 mod verbs;
 

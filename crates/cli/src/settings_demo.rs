@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::settings_scratch::ScratchSettings;
+
 /// Settings of the demonstration.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DemoSettings {
@@ -11,12 +13,9 @@ pub struct DemoSettings {
     /// The journal framework's program; beside this one when not given.
     #[arg(long)]
     pub journal: Option<PathBuf>,
-    /// Where state is kept; a temporary directory when not given.
-    #[arg(long)]
-    pub dir: Option<PathBuf>,
-    /// Leave the temporary directory there.
-    #[arg(long)]
-    pub keep: bool,
+    /// Where it lies.
+    #[command(flatten)]
+    pub scratch: ScratchSettings,
     /// After the kills, take a volume's data away behind the agent's back: the verdict must then be a failure.
     #[arg(long)]
     pub sabotage: bool,

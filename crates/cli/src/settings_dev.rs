@@ -1,6 +1,6 @@
 //! What can be set about a cluster on one machine.
 
-use std::path::PathBuf;
+use crate::settings_scratch::ScratchSettings;
 
 /// Settings of a cluster on one machine.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,10 +23,7 @@ pub struct DevSettings {
     /// Start again what ends by itself, or was killed; without it the whole cluster ends then.
     #[arg(long)]
     pub keep_alive: bool,
-    /// Where state is kept; a temporary directory when not given.
-    #[arg(long)]
-    pub dir: Option<PathBuf>,
-    /// Leave the temporary directory there.
-    #[arg(long)]
-    pub keep: bool,
+    /// Where it lies.
+    #[command(flatten)]
+    pub scratch: ScratchSettings,
 }

@@ -7,6 +7,8 @@ use holdfast_node::settings::durations::parse_duration;
 
 use crate::drill::plan::{Fault, Target};
 
+use crate::settings_scratch::ScratchSettings;
+
 /// Settings of a drill.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DrillSettings {
@@ -63,10 +65,7 @@ pub struct DrillSettings {
     /// The journal framework's program; beside this one when not given.
     #[arg(long)]
     pub journal: Option<PathBuf>,
-    /// Where state is kept; a temporary directory when not given.
-    #[arg(long)]
-    pub dir: Option<PathBuf>,
-    /// Leave the temporary directory there.
-    #[arg(long)]
-    pub keep: bool,
+    /// Where it lies.
+    #[command(flatten)]
+    pub scratch: ScratchSettings,
 }

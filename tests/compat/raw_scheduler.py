@@ -733,6 +733,8 @@ def _(world):
     shown = post(world.master, "/api/v1", {"type": "GET_FRAMEWORKS"}).json["get_frameworks"]["frameworks"]
     row = next(row for row in shown if row["framework_info"]["id"]["value"] == it.id)
     assert row["offer_constraints"] == constrained([(attribute("none"), {"exists": {}})]), row
+    [page] = [each for each in get(world.master, "/frameworks").json["frameworks"] if each["id"] == it.id]
+    assert page["offer_constraints"] == row["offer_constraints"], page
     it.tell("UPDATE_FRAMEWORK", framework_info=info)
     it.offer()
     it.teardown()
@@ -906,10 +908,33 @@ def _(world):
         tasks = world.operator("GET_TASKS").json["get_tasks"].get("completed_tasks", [])
         return [each for each in tasks if each["task_id"]["value"] == name]
     seen = until("it is completed", completed)[0]
-    assert seen["state"] == "TASK_FINISHED" and seen["statuses"][-1]["state"] == "TASK_FINISHED", seen
+    assert seen["state"] == "TASK_FINISHED", seen
+    assert [each["state"] for each in seen["statuses"]] == ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"], seen
     it.stream.mark()
     it.tell("RECONCILE", tasks=[{"task_id": {"value": name}, "agent_id": offer["agent_id"]}])
     assert it.status(name)["state"] == "TASK_GONE"
+    it.teardown()
+
+
+@check("H42", "a task shows its user, its limits, its kill policy and each state that it was in; by a command, it has no executor")
+def _(world):
+    it = Scheduler(world.master, "described")
+    offer = it.offer()
+    name = world.name("described")
+    described = task(name, offer["agent_id"])
+    described["command"]["user"] = "root"
+    described["kill_policy"] = {"grace_period": {"nanoseconds": 2000000000}}
+    described["limits"] = {"mem": {"value": 4096}}
+    it.accept(offer, [launch(described)])
+    it.status(name, "TASK_FINISHED")
+    of_v1 = lambda: [each for each in world.operator("GET_TASKS").json["get_tasks"].get("completed_tasks", []) if each["task_id"]["value"] == name]
+    seen = until("it is completed", of_v1)[0]
+    assert seen["user"] == "root" and seen["kill_policy"] == described["kill_policy"], seen
+    assert seen["limits"]["mem"]["value"] == 4096 and "executor_id" not in seen, seen
+    [page] = get(world.master, "/tasks?task_id=" + name).json["tasks"]
+    assert [each["state"] for each in page["statuses"]] == ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"], page
+    times = [each["timestamp"] for each in page["statuses"]]
+    assert times == sorted(times) and page["executor_id"] == "" and page["user"] == "root", page
     it.teardown()
 
 

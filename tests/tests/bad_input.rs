@@ -253,7 +253,7 @@ fn reservations(agent: &str) -> Vec<Case> {
         ("a message that its type needs is missing", nothing, 400, "reserve_resources"),
         ("a required field is missing", spoilt("agent_id", "agent_ids"), 400, "agent_id"),
         ("a field of another type", spoilt("10.0", "\"ten\""), 400, value),
-        ("an agent that is not there", elsewhere, 404, "nobody"),
+        ("an agent that is not there", elsewhere, 400, "nobody"),
         ("nothing to reserve", calls::reserve(agent, &[]).to_string(), 400, "at least one"),
         ("a disk of 1e400 MB", spoilt("10.0", "1e400"), 400, "scalar.value"),
         ("a disk of NaN MB", spoilt("10.0", "\"NaN\""), 400, "NaN"),
@@ -324,7 +324,7 @@ fn removals(agent: &str) -> Vec<Case> {
         ("a volume that is not there", calls::destroy(agent, &[unknown]), 400, "no such volume"),
         ("unreserve what carries a volume", under_it, 409, ""),
         ("unreserve a volume", calls::unreserve(agent, &[precious()]), 400, ""),
-        ("a framework that is not there", nobodys, 404, "nobody"),
+        ("a framework that is not there", nobodys, 400, "nobody"),
     ];
     table.map(|(what, body, status, says)| operator(what, &body.to_string(), status, says)).into()
 }

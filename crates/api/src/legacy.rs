@@ -24,7 +24,6 @@ pub use frameworks::{completed_frameworks, frameworks, FrameworkEntry, Framework
 pub use registry::{registry, Registry};
 pub use roles::{roles, RoleEntry};
 pub use state::{state, summary, State, Summary};
-pub(crate) use tasks::TaskFacts;
 pub use tasks::{tasks, TaskEntry, TasksWanted};
 
 /// A list under its name.

@@ -19,6 +19,7 @@ mod parameters;
 mod refusal;
 pub mod requests;
 pub mod rows;
+mod task_facts;
 pub mod v1;
 mod view;
 

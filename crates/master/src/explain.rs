@@ -42,6 +42,12 @@ impl MasterView {
         }
     }
 
+    /// The order in which roles are served now: role, weight, dominant share.
+    pub fn served(&self) -> Vec<Place> {
+        // It follows from what roles have, whatever the time.
+        self.with_input(Instant::default(), |input, _| self.policy.order(input))
+    }
+
     /// What a framework of this role that is not there yet could be offered of each agent now, or why nothing. It is taken to understand
     /// what the SDK does.
     pub fn outlook(&self, now: Instant, role: &Role) -> Vec<Outlook> {

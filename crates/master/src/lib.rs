@@ -39,6 +39,7 @@ pub use parts::frameworks::FrameworkState;
 pub use parts::inverse_offers::InverseStatus;
 pub use parts::offers::OfferRecord;
 pub use parts::operations::InFlight;
+pub use parts::past_statuses::{PastStatus, PastStatuses};
 pub use parts::tasks::TaskView;
 pub use suspects::Speaker;
 pub use view::MasterView;

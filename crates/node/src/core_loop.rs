@@ -118,6 +118,11 @@ impl<I> Inbox<I> {
         let _ = self.0.send(input).await;
     }
 
+    /// How much waits to be told.
+    pub fn waiting(&self) -> usize {
+        self.0.max_capacity() - self.0.capacity()
+    }
+
     /// Tells the core from a thread that may wait.
     pub fn tell_blocking(&self, input: I) {
         let _ = self.0.blocking_send(input);

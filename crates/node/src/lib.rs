@@ -22,5 +22,6 @@ mod refusals;
 mod samples;
 pub mod settings;
 pub mod signals;
+mod timings;
 mod version;
 mod views;

@@ -14,6 +14,7 @@ mod link_to_leader;
 mod metrics;
 mod place;
 mod shell;
+mod timed;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use self::failover::Failover;
 use self::front::Front;
 use self::place::{Place, Seat};
 use self::shell::{MasterShell, Seen};
+use self::timed::Works;
 use crate::core_loop::{self, Inbox, Shell as _};
 use crate::counts::Counts;
 use crate::links::Links;
@@ -136,6 +138,7 @@ async fn start_leading(
     stop: &CancellationToken,
 ) -> anyhow::Result<(Seat, core_loop::Running)> {
     let address = advertised(settings, listens);
+    let (works, began) = (Works::default(), std::time::Instant::now());
     let (journal, stored_bytes) = seat.take_over()?;
     let term = Term(seat.lease().term());
     seat.lease().on_loss(Box::new(|why| {
@@ -145,6 +148,7 @@ async fn start_leading(
     }));
     let records = journal.records().map(|it| (it.tree, it.key, it.value));
     let ledger = ledger::master::fold(records).context("the master's ledger cannot be read")?;
+    works.fetched(began.elapsed());
     let policy =
         holdfast_allocator::by_name(&settings.allocation_policy).map_err(anyhow::Error::msg)?;
     let ip = place::reachable(&address, listens).unwrap_or(listens.ip());
@@ -153,8 +157,8 @@ async fn start_leading(
     let welcome = scheduler::Welcome { heartbeat_ms, master: Some(info.clone()) };
     let failover = Failover::new(elected, settings.agent_timeout, &ledger);
     let shell = MasterShell {
-        core: Master::new(config, policy, ledger),
-        journal,
+        core: Master::new(config, works.policy(policy), ledger),
+        journal: works.journal(journal),
         agents: Links::default(),
         frameworks: Links::default(),
         waiting: Default::default(),
@@ -174,7 +178,7 @@ async fn start_leading(
         sessions: shell.sessions.clone(),
         address: address.clone(),
         next_request: Default::default(),
-        gauges: metrics::Gauges::new(started_s, stored_bytes, failover.clone()),
+        gauges: metrics::Gauges::new(started_s, stored_bytes, (failover.clone(), works)),
         counts: Counts::new(counted::COUNTED),
         events: EventStream::start(views.clone(), heartbeat_ms),
         facts: Arc::new(MasterFacts {

@@ -19,7 +19,7 @@ use crate::content::{Content, Wired};
 use crate::event::LinkMessage;
 use crate::outbox::Outflow;
 use crate::recordio;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, EXACT_STATUS};
 
 /// The header that names a scheduler's stream.
 pub(crate) static MESOS_STREAM_ID: HeaderName = HeaderName::from_static("mesos-stream-id");
@@ -90,14 +90,18 @@ pub(crate) fn message<T: Wired>(content: Content, message: &T) -> Answer {
 
 /// Makes a response of a refusal, as plain text.
 pub(crate) fn refusal(refusal: &Refusal) -> Answer {
-    let status = StatusCode::from_u16(refusal.status)
+    let status = StatusCode::from_u16(refusal.mesos_status.unwrap_or(refusal.status))
         .ok()
         .filter(|status| status.is_client_error() || status.is_server_error());
-    text(
+    let mut answer = text(
         status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         "text/plain; charset=utf-8",
         refusal.message.clone(),
-    )
+    );
+    if refusal.mesos_status.is_some() {
+        answer.headers_mut().insert(EXACT_STATUS, HeaderValue::from(refusal.status));
+    }
+    answer
 }
 
 /// Makes a response 405 that names the allowed method.

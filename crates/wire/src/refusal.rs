@@ -13,12 +13,18 @@ pub struct Refusal {
     pub status: u16,
     /// What is wrong and what to try.
     pub message: String,
+    /// What Mesos answers over HTTP where its status is a coarser one; `status` then goes along as
+    /// a header of its own.
+    pub mesos_status: Option<u16>,
 }
+
+/// The header that has the status of a refusal which is answered with Mesos's coarser one.
+pub const EXACT_STATUS: &str = "holdfast-status";
 
 impl Refusal {
     /// Makes a refusal with any status.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: message.into(), mesos_status: None }
     }
 
     /// Makes a 400: the call itself is wrong.
@@ -56,6 +62,14 @@ impl Refusal {
         Self::new(503, message)
     }
 
+    /// Makes a 404 of a call for which Mesos says 400, as it does of most that name what is unknown.
+    pub fn unknown_is_bad_request(mut self) -> Self {
+        if self.status == 404 {
+            self.mesos_status = Some(400);
+        }
+        self
+    }
+
     /// Converts the refusal to a gRPC status.
     pub(crate) fn to_grpc(&self) -> Status {
         let code = match self.status {
@@ -77,6 +91,15 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mesoss_coarser_status_is_of_what_is_not_found_alone() {
+        let known = Refusal::conflict("x").unknown_is_bad_request();
+        assert_eq!(known.mesos_status, None);
+        let unknown = Refusal::not_found("x").unknown_is_bad_request();
+        assert_eq!((unknown.status, unknown.mesos_status), (404, Some(400)));
+        assert_eq!(unknown.to_grpc().code(), Code::NotFound);
+    }
 
     #[test]
     fn codes_are_the_nearest() {

@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use super::{AgentFacts, EndedRun};
 use crate::groups::{by, Groups};
-use crate::legacy::{Amounts, TaskEntry, TaskFacts};
-use crate::AgentView;
+use crate::legacy::{Amounts, TaskEntry};
+use crate::{task_facts, AgentView};
 
 /// A framework that has something on the agent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -199,16 +199,7 @@ fn ended_executor(run: &EndedRun) -> PageExecutor {
 }
 
 fn task(record: &TaskRecord) -> TaskEntry {
-    TaskEntry::from_facts(TaskFacts {
-        id: &record.info.id,
-        name: &record.info.name,
-        framework: &record.framework,
-        executor: &record.executor,
-        agent: record.info.agent.as_str(),
-        state: record.state,
-        resources: Amounts::of(&record.info.own_resources()),
-        role: Some(record.role.to_string()),
-        latest: record.latest.as_ref(),
-        payload: record.info.payload.bytes(),
-    })
+    let task = task_facts::of_agent(record);
+    let resources = Amounts::of(&record.info.own_resources());
+    TaskEntry::from_v1(task, resources, Some(record.role.to_string()))
 }

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use holdfast_model::convert::{self, framework, operation, operation_status, resource, Format};
 use holdfast_model::{
     AgentId, ContainerId, ExecutorId, ExecutorRecord, FrameworkId, OperationRecord,
-    OperationStatus, Resources, TaskRecord,
+    OperationStatus, Resources,
 };
 use holdfast_proto::binary;
 use holdfast_proto::mesos::v1::{self, agent::response as api};
 
 use super::containers::granted;
 use super::{AgentFacts, EndedRun};
-use crate::AgentView;
+use crate::{task_facts, AgentView};
 
 /// What a process finds about its containers, beside the view.
 #[derive(Clone, Debug, Default)]
@@ -49,30 +49,18 @@ pub fn machine(view: &AgentView) -> api::GetAgent {
     api::GetAgent { agent_info, ..Default::default() }
 }
 
-/// GET_TASKS: tasks that live and those whose end was not acknowledged yet.
+/// GET_TASKS: tasks that wait for their executor, those that it was given, and those whose end was not acknowledged yet.
 pub fn tasks(view: &AgentView) -> api::GetTasks {
     let mut answer = api::GetTasks::default();
     for record in view.ledger().tasks.values() {
-        let list = match record.state.is_terminal() {
-            true => &mut answer.terminated_tasks,
-            false => &mut answer.launched_tasks,
+        let list = match record.delivered {
+            _ if record.state.is_terminal() => &mut answer.terminated_tasks,
+            true => &mut answer.launched_tasks,
+            false => &mut answer.queued_tasks,
         };
-        list.push(task(record));
+        list.push(task_facts::of_agent(record));
     }
     answer
-}
-
-fn task(record: &TaskRecord) -> v1::Task {
-    v1::Task {
-        name: record.info.name.clone(),
-        task_id: v1::TaskId { value: record.info.id.to_string() },
-        framework_id: v1::FrameworkId { value: record.framework.to_string() },
-        executor_id: Some(v1::ExecutorId { value: record.executor.to_string() }),
-        agent_id: v1::AgentId { value: record.info.agent.to_string() },
-        state: record.state as i32,
-        resources: resource::sum_to_proto(&record.info.own_resources(), Format::ENDPOINT),
-        ..Default::default()
-    }
 }
 
 /// GET_FLAGS: the settings.

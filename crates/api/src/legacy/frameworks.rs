@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use holdfast_master::{ExecutorView, FrameworkState, OfferRecord};
-use holdfast_model::convert::framework as convert;
+use holdfast_model::convert::{framework as convert, offer_constraints};
 use holdfast_model::{
     AgentId, ExecutorKey, FrameworkId, FrameworkInfo, FrameworkRecord, Resources,
 };
-use holdfast_proto::mesos::v1;
+use holdfast_proto::mesos::v1::{self, scheduler::OfferConstraints};
 use serde::Serialize;
 
 use super::executors::ExecutorEntry;
@@ -44,6 +44,8 @@ pub struct FrameworkEntry {
     failover_timeout: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<Vec<v1::Label>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offer_constraints: Option<OfferConstraints>,
     offers: Vec<OfferEntry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     principal: Option<String>,
@@ -226,6 +228,7 @@ fn entry(
         executors: holdings.executors.get(id).into_iter().flatten().map(executor).collect(),
         failover_timeout: seconds(info.failover_timeout_ms),
         labels: wire.labels.map(|it| it.labels),
+        offer_constraints: offer_constraints::to_proto(&info.constraints),
         offers: holdings.offers.get(id).into_iter().flatten().map(|it| offer(it)).collect(),
         principal: info.principal.clone(),
         registered_time: 0.0,

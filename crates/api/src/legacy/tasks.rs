@@ -5,14 +5,12 @@
 use std::collections::BTreeMap;
 
 use holdfast_master::TaskView;
-use holdfast_model::convert::status;
-use holdfast_model::{ExecutorId, FrameworkId, TaskId, TaskState, TaskStatus};
-use holdfast_proto::binary;
+use holdfast_model::Instant;
 use holdfast_proto::mesos::v1;
 use serde::Serialize;
 
 use super::Amounts;
-use crate::{MasterView, Parameters, Refusal};
+use crate::{task_facts, MasterView, Parameters, Refusal};
 
 /// A task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -53,71 +51,33 @@ struct StatusEntry {
     timestamp: f64,
 }
 
-/// What is known of a task, at a master or at its agent.
-pub(crate) struct TaskFacts<'a> {
-    /// Its id.
-    pub id: &'a TaskId,
-    /// Its name for people.
-    pub name: &'a str,
-    /// Whose it is.
-    pub framework: &'a FrameworkId,
-    /// What runs it.
-    pub executor: &'a ExecutorId,
-    /// The id of its agent.
-    pub agent: &'a str,
-    /// Where it is in its life.
-    pub state: TaskState,
-    /// What it uses.
-    pub resources: Amounts,
-    /// The role whose resources it uses.
-    pub role: Option<String>,
-    /// Its newest status.
-    pub latest: Option<&'a TaskStatus>,
-    /// Its whole description, encoded.
-    pub payload: &'a [u8],
-}
-
 impl TaskEntry {
     /// A task as the pages show it.
     pub(super) fn of(task: &TaskView) -> TaskEntry {
         let allocation = task.resources.entries().find_map(|(it, _)| it.allocation.as_ref());
-        TaskEntry::from_facts(TaskFacts {
-            id: &task.id,
-            name: &task.name,
-            framework: &task.framework,
-            executor: &task.executor,
-            agent: task.agent.as_str(),
-            state: task.state,
-            resources: Amounts::of(&task.resources),
-            role: allocation.map(ToString::to_string),
-            latest: task.latest.as_ref(),
-            payload: task.payload.bytes(),
-        })
+        let (resources, role) = (Amounts::of(&task.resources), allocation.map(ToString::to_string));
+        TaskEntry::from_v1(task_facts::of_master(task), resources, role)
     }
 
-    /// A task as the pages show it. As in Mesos, one that runs by a command of its own has no executor here.
-    pub(crate) fn from_facts(facts: TaskFacts<'_>) -> TaskEntry {
-        let info = binary::decode::<v1::TaskInfo>(facts.payload).ok().unwrap_or_default();
-        let is_command = info.executor.is_none() && facts.executor.as_str() == facts.id.as_str();
-        let user = info.command.as_ref().and_then(|it| it.user.clone());
-        let executor = info.executor.as_ref().and_then(|it| it.command.as_ref());
-        let user = user.or_else(|| executor.and_then(|it| it.user.clone()));
+    /// A task as the pages show it.
+    pub(crate) fn from_v1(task: v1::Task, resources: Amounts, role: Option<String>) -> TaskEntry {
+        let state = task.state().as_str_name();
         TaskEntry {
-            container: info.container,
-            discovery: info.discovery,
-            executor_id: if is_command { String::new() } else { facts.executor.to_string() },
-            framework_id: facts.framework.to_string(),
-            health_check: info.health_check,
-            id: facts.id.to_string(),
-            labels: info.labels.map(|it| it.labels),
-            limits: info.limits.into_iter().map(|(name, it)| (name, limit(it.value))).collect(),
-            name: facts.name.to_owned(),
-            resources: facts.resources,
-            role: facts.role,
-            slave_id: facts.agent.to_owned(),
-            state: facts.state.name(),
-            statuses: facts.latest.into_iter().map(status_entry).collect(),
-            user,
+            container: task.container,
+            discovery: task.discovery,
+            executor_id: task.executor_id.map(|it| it.value).unwrap_or_default(),
+            framework_id: task.framework_id.value,
+            health_check: task.health_check,
+            id: task.task_id.value,
+            labels: task.labels.map(|it| it.labels),
+            limits: task.limits.into_iter().map(|(name, it)| (name, limit(it.value))).collect(),
+            name: task.name,
+            resources,
+            role,
+            slave_id: task.agent_id.value,
+            state,
+            statuses: task.statuses.into_iter().map(status_entry).collect(),
+            user: task.user,
         }
     }
 }
@@ -128,14 +88,13 @@ fn limit(value: f64) -> serde_json::Value {
     number.map_or_else(|| serde_json::Value::from("Infinity"), serde_json::Value::Number)
 }
 
-fn status_entry(latest: &TaskStatus) -> StatusEntry {
-    let wire = status::to_proto(latest);
+fn status_entry(status: v1::TaskStatus) -> StatusEntry {
     StatusEntry {
-        container_status: wire.container_status,
-        healthy: wire.healthy,
-        labels: wire.labels.map(|it| it.labels),
-        state: latest.state.name(),
-        timestamp: latest.at.0 as f64 / 1000.0,
+        state: status.state().as_str_name(),
+        container_status: status.container_status,
+        healthy: status.healthy,
+        labels: status.labels.map(|it| it.labels),
+        timestamp: status.timestamp.unwrap_or_default(),
     }
 }
 
@@ -182,13 +141,19 @@ impl TasksWanted {
         is(&self.framework, task.framework.as_str()) && is(&self.task, task.id.as_str())
     }
 }
-/// The tasks that are asked for, by the time of their newest status.
+
+/// The tasks that are asked for, by the time of the first status that is known of them.
 pub fn tasks(view: &MasterView, wanted: &TasksWanted) -> Vec<TaskEntry> {
     let all = view.tasks().values().chain(view.completed_tasks());
     let mut found: Vec<&TaskView> = all.filter(|it| wanted.is_met_by(it)).collect();
-    found.sort_by_key(|it| it.latest.as_ref().map(|status| status.at));
+    found.sort_by_key(|it| first_seen(it));
     if wanted.newest_first {
         found.reverse();
     }
     found.into_iter().skip(wanted.offset).take(wanted.limit).map(TaskEntry::of).collect()
+}
+
+fn first_seen(task: &TaskView) -> Option<Instant> {
+    let newest = task.latest.as_ref().map(|it| it.at);
+    task.past.iter().next().map(|it| it.at).or(newest)
 }

@@ -37,6 +37,12 @@ pub fn master(view: &MasterView) -> Vec<Sample> {
     claims(view, &mut samples);
     machines(view, &mut samples);
     quotas(view, &mut samples);
+    samples.extend(view.served().into_iter().map(|place| {
+        let name = format!("allocator/mesos/roles/{}/shares/dominant", place.role);
+        let help =
+            "The role's share of what it has most of, from 0 to 1, not divided by its weight.";
+        Sample::gauge(name, help, place.share)
+    }));
     tasks(view, &mut samples);
     resources(view, &mut samples);
     samples

@@ -30,6 +30,7 @@ fn the_masters_numbers() {
         ("master/outstanding_offers", 1.0),
         ("holdfast/claims/volume", 1.0),
         ("holdfast/claims/reservation", 1.0),
+        ("allocator/mesos/roles/db/shares/dominant", 1.0),
         ("master/tasks_running", 1.0),
         ("master/tasks_failed", 1.0),
         ("master/cpus_total", 8.0),
@@ -49,7 +50,7 @@ fn the_masters_numbers() {
         ("allocator/mesos/resources/disk/offered_or_allocated", 1000.0),
     ];
     assert_eq!(counted(&samples), are(&expected));
-    assert_eq!(samples.len(), 65, "what is 0 is there, too");
+    assert_eq!(samples.len(), 66, "what is 0 is there, too");
     assert!(samples.iter().all(|it| it.help.ends_with('.')));
 }
 

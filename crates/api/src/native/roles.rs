@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast_master::Place;
-use holdfast_model::{FrameworkId, Instant, Resources, Role, Scalar};
+use holdfast_model::{Resources, Role, Scalar};
 
 use crate::groups::counts;
 use crate::rows::RoleRow;
@@ -13,7 +13,7 @@ use crate::MasterView;
 
 /// Roles in the order in which they are served; after them those of which no framework is here now, which
 /// hold something or have a weight.
-pub fn roles(view: &MasterView, now: Instant) -> Vec<RoleRow> {
+pub fn roles(view: &MasterView) -> Vec<RoleRow> {
     let mut reserved: BTreeMap<Role, Resources> = BTreeMap::new();
     for claim in view.ledger().claims.values() {
         reserved.entry(claim.resource.identity.role()).or_default().add(&claim.resource);
@@ -28,7 +28,7 @@ pub fn roles(view: &MasterView, now: Instant) -> Vec<RoleRow> {
         frameworks: frameworks.get(role).copied().unwrap_or(0),
         role: role.to_string(),
     };
-    let served = view.explain(now, &FrameworkId::made(String::new()), None).order;
+    let served = view.served();
     let weights = &view.ledger().weights;
     let mut others: BTreeSet<&Role> =
         reserved.keys().chain(weights.iter().map(|it| it.0)).collect();

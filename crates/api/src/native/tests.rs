@@ -195,12 +195,12 @@ fn roles_in_the_order_in_which_they_are_served() {
             "frameworks": 1,
         },
     ]);
-    assert_eq!(value(roles(&bed.view(), Instant(NOW))), expected);
+    assert_eq!(value(roles(&bed.view())), expected);
 }
 
 #[test]
 fn a_role_whose_frameworks_are_away_is_listed_for_its_weight_and_for_what_it_holds() {
-    let rows = roles(&Bed::elected().view(), Instant(NOW));
+    let rows = roles(&Bed::elected().view());
     let [db] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!((db.role.as_str(), db.weight, db.share, db.frameworks), ("db", 2.0, 0.0, 1));
     assert!(db.reserved.contains("data-0"), "{db:?}");

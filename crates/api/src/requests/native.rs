@@ -586,7 +586,7 @@ impl NativeRead {
             NativeRead::Frameworks => NativeAnswer::Frameworks(native::frameworks(view)),
             NativeRead::Tasks => NativeAnswer::Tasks(native::tasks(view)),
             NativeRead::Offers => NativeAnswer::Offers(native::offers(view)),
-            NativeRead::Roles => NativeAnswer::Roles(native::roles(view, now)),
+            NativeRead::Roles => NativeAnswer::Roles(native::roles(view)),
             NativeRead::Quotas => NativeAnswer::Quotas(native::quotas(view)),
             NativeRead::QuotaPlan(quotas, force) => {
                 NativeAnswer::Plan(Box::new(native::quota_plan(view, quotas, *force)?))

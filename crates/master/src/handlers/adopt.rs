@@ -25,6 +25,7 @@ use crate::parts::agents::{AgentHealth, Agents, Description, ExecutorView};
 use crate::parts::allocator_input::AllocatorInput;
 use crate::parts::frameworks::Frameworks;
 use crate::parts::outbox::Outbox;
+use crate::parts::past_statuses::PastStatuses;
 use crate::parts::tasks::{TaskView, Tasks};
 use crate::{Belief, Step};
 
@@ -195,6 +196,7 @@ fn task_view(agent: &AgentId, record: TaskRecord, resources: Resources) -> TaskV
         state: record.state,
         // The one that its framework has yet to acknowledge, if any.
         latest: record.updates.into_iter().next().or(record.latest),
+        past: PastStatuses::default(),
         payload: record.info.payload,
     }
 }

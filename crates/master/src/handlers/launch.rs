@@ -11,6 +11,7 @@ use crate::flows::bookkeeping::hold;
 use crate::flows::tasks::tell_of_namesake;
 use crate::flows::telling::tell;
 use crate::parts::agents::{AgentState, ExecutorView};
+use crate::parts::past_statuses::PastStatuses;
 use crate::parts::tasks::{TaskView, Tasks};
 use crate::{Belief, Step};
 
@@ -218,6 +219,7 @@ fn stage(
         resources,
         state: TaskState::Staging,
         latest: None,
+        past: PastStatuses::default(),
         payload: task.payload.clone(),
     };
     hold(belief.counted(), &accepting.agent, &accepting.framework, &view.resources);

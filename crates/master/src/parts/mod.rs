@@ -11,6 +11,7 @@ pub(crate) mod links;
 pub(crate) mod offers;
 pub(crate) mod operations;
 pub(crate) mod outbox;
+pub(crate) mod past_statuses;
 mod pending;
 mod shared_uses;
 mod short_of_quota;

@@ -12,6 +12,8 @@ use holdfast_model::{
     TaskKey, TaskState, TaskStatus,
 };
 
+use super::past_statuses::PastStatuses;
+
 /// How many tasks that have ended and been acknowledged are kept, for people.
 pub(crate) const COMPLETED_TASKS_MAX: usize = 1000;
 
@@ -34,6 +36,8 @@ pub struct TaskView {
     pub state: TaskState,
     /// The newest status that was sent or could have been.
     pub latest: Option<TaskStatus>,
+    /// What it was before.
+    pub past: PastStatuses,
     /// The whole description, as received.
     pub payload: OpaquePayload,
 }
@@ -135,8 +139,14 @@ impl Tasks {
     }
 
     /// Notes a task, or describes anew one that was known on the same agent.
-    pub(crate) fn put(&mut self, task: TaskView) {
+    pub(crate) fn put(&mut self, mut task: TaskView) {
         let (key, agent) = (task.key(), task.agent.clone());
+        if let Some(former) = self.rows.known.get(&key) {
+            task.past = former.past.clone();
+            if let (Some(former), Some(newest)) = (&former.latest, &task.latest) {
+                task.past.superseded(former, newest);
+            }
+        }
         let former = self.rows.known.insert(key.clone(), task);
         let is_theirs = former.is_none_or(|it| it.agent == agent);
         assert!(is_theirs, "a task's name belongs to one agent");
@@ -150,7 +160,11 @@ impl Tasks {
 
     /// Notes a newer status of a task that is known.
     pub(crate) fn set_latest(&mut self, key: &TaskKey, latest: TaskStatus) {
-        self.at_mut(key).latest = Some(latest);
+        let task = self.at_mut(key);
+        if let Some(former) = &task.latest {
+            task.past.superseded(former, &latest);
+        }
+        task.latest = Some(latest);
     }
 
     fn at_mut(&mut self, key: &TaskKey) -> &mut TaskView {
@@ -234,6 +248,7 @@ mod tests {
             resources: Resources::new(),
             state: TaskState::Running,
             latest: None,
+            past: PastStatuses::default(),
             payload: OpaquePayload::default(),
         }
     }

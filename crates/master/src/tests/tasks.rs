@@ -56,6 +56,24 @@ fn d34_the_end_is_forgotten_when_it_is_acknowledged_and_not_before() {
 }
 
 #[test]
+fn h42_what_a_task_was_before_is_remembered_also_when_its_agent_reports_again() {
+    let mut bed = Bed::usual();
+    bed.run(0, 0, "t");
+    bed.task_is(0, "t", TaskState::Killing);
+    bed.lose(0);
+    bed.connect(0);
+    bed.settle();
+    let past = |bed: &Bed| -> Vec<TaskState> {
+        let task = bed.master.tasks().values().next().expect("there is one");
+        task.past.iter().map(|it| it.state).collect()
+    };
+    assert_eq!(past(&bed), [TaskState::Running]);
+    bed.acknowledge_last(0);
+    bed.task_is(0, "t", TaskState::Finished);
+    assert_eq!(past(&bed), [TaskState::Running, TaskState::Killing]);
+}
+
+#[test]
 fn d34_acknowledgements_for_agents_that_do_not_exist_do_nothing() {
     let mut bed = Bed::usual();
     bed.run(0, 0, "t");

@@ -4,6 +4,7 @@
 
 use holdfast_api::requests::{Form, NativeRequest, OperatorRequest, Page, PageRequest};
 use holdfast_api::Parameters;
+use holdfast_proto::mesos::v1::master::call::Type;
 use holdfast_proto::mesos::v1::master::{Call, Response};
 use holdfast_wire::{Caller, JsonText, MasterForm, MasterPage, Query, Refusal};
 
@@ -18,6 +19,9 @@ impl LeaderApi {
     /// # Errors
     /// A refusal with the status that Mesos gives.
     pub async fn operator(&self, caller: &Caller, call: Call) -> Result<Option<Response>, Refusal> {
+        // To Mesos, what names something unknown is a wrong call, everywhere but here.
+        let has_404 = call.r#type() == Type::MarkAgentGone;
+        let refused = |it: Refusal| if has_404 { it } else { it.unknown_is_bad_request() };
         match OperatorRequest::parse(&identity(caller), call).map_err(http)? {
             OperatorRequest::Read(read) => {
                 let facts = self.facts.clone();
@@ -25,7 +29,7 @@ impl LeaderApi {
             }
             OperatorRequest::Change(commands) => {
                 for command in commands {
-                    self.ask(command).await?;
+                    self.ask(command).await.map_err(refused)?;
                 }
                 Ok(None)
             }

@@ -6,6 +6,7 @@
 //! again.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,27 +33,36 @@ enum Word {
 
 /// The way to the stream. Cheap to clone.
 #[derive(Clone)]
-pub struct EventStream(mpsc::UnboundedSender<Word>);
+pub struct EventStream {
+    words: mpsc::UnboundedSender<Word>,
+    watchers: Arc<AtomicUsize>,
+}
 
 impl EventStream {
     /// Begins to follow what is published; ends when nobody can join any more.
     pub fn start(views: Views<Seen>, heartbeat_ms: u64) -> EventStream {
         let (sender, words) = mpsc::unbounded_channel();
         let stream = Stream { views, heartbeat_ms, watchers: VecDeque::new(), known: None };
-        tokio::spawn(stream.run(words));
-        EventStream(sender)
+        let watchers = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(stream.run(words, watchers.clone()));
+        EventStream { words: sender, watchers }
+    }
+
+    /// How many follow it.
+    pub fn watchers(&self) -> usize {
+        self.watchers.load(Ordering::Relaxed)
     }
 
     /// Somebody wants to follow.
     pub fn join(&self, stream: Uuid, outbox: Outbox<Event>) {
         // When it has ended, so does the process, and the outbox with it.
-        let _ = self.0.send(Word::Joined(stream, outbox));
+        let _ = self.words.send(Word::Joined(stream, outbox));
     }
 
     /// Somebody has left.
     pub fn leave(&self, stream: Uuid) {
         // As above.
-        let _ = self.0.send(Word::Left(stream));
+        let _ = self.words.send(Word::Left(stream));
     }
 }
 
@@ -66,7 +76,7 @@ struct Stream {
 }
 
 impl Stream {
-    async fn run(mut self, mut words: mpsc::UnboundedReceiver<Word>) {
+    async fn run(mut self, mut words: mpsc::UnboundedReceiver<Word>, count: Arc<AtomicUsize>) {
         let mut published = self.views.published();
         loop {
             let done = tokio::select! {
@@ -87,6 +97,7 @@ impl Stream {
                     self.watchers.clear();
                 }
             }
+            count.store(self.watchers.len(), Ordering::Relaxed);
             if self.watchers.is_empty() {
                 self.known = None;
             }

@@ -88,6 +88,7 @@ impl MasterApi for Front {
         let mut metrics = self.api.get().map_or_else(stands_by, |api| {
             let mut metrics = api.gauges.read();
             metrics.extend(api.counts.metrics());
+            metrics.extend(super::metrics::queues(&api.inbox, &api.events));
             metrics
         });
         metrics.extend(counts::machine());

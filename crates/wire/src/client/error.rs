@@ -46,7 +46,7 @@ pub enum ClientError {
     /// The other side refused.
     #[error("refused with {status}: {message}")]
     Refused {
-        /// The HTTP status.
+        /// The HTTP status, or the more exact one that came with Mesos's.
         status: u16,
         /// The message of the peer.
         message: String,

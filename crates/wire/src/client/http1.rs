@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::{ClientError, ClientSettings};
 use crate::content::Content;
+use crate::refusal::EXACT_STATUS;
 
 /// One redirect leads from a standby to the leader; more are possible only while the leader
 /// changes.
@@ -145,13 +146,14 @@ impl Http {
 }
 
 pub(super) async fn refused(status: StatusCode, response: Response<Incoming>) -> ClientError {
+    let exact = response.headers().get(EXACT_STATUS).and_then(|it| it.to_str().ok()?.parse().ok());
     let words = Limited::new(response.into_body(), REFUSAL_MAX_BYTES).collect();
     // When the message does not arrive, the status is still reported.
     let words = tokio::time::timeout(Duration::from_secs(5), words).await.ok().and_then(Result::ok);
     let message = words
         .map(|words| String::from_utf8_lossy(&words.to_bytes()).into_owned())
         .unwrap_or_default();
-    ClientError::Refused { status: status.as_u16(), message }
+    ClientError::Refused { status: exact.unwrap_or(status.as_u16()), message }
 }
 
 /// The target of a redirect: `//host:port/path`, a full URL, or a path on the same machine.

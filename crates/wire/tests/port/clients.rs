@@ -86,6 +86,12 @@ async fn an_operators_calls_in_both_encodings_through_a_standby() {
             matches!(&refused, ClientError::Refused { status: 409, message } if message == "volume is in use"),
             "{refused:?}"
         );
+        leader.refuse_next(Refusal::not_found("no agent n").unknown_is_bad_request());
+        let unknown = client.operator(&leader.host(), &get_roles()).await.unwrap_err();
+        assert!(
+            matches!(&unknown, ClientError::Refused { status: 404, message } if message == "no agent n"),
+            "what Mesos answers with 400 is told apart: {unknown:?}"
+        );
         assert_eq!(client.get_json(&standby.host(), "/state?size=3").await.unwrap()["page"], "xxx");
         assert_eq!(client.get_bytes(&standby.host(), "/health").await.unwrap().len(), 0);
     }

@@ -3,6 +3,7 @@
 use holdfast_store::Entry;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 pub type Model = BTreeMap<(String, Vec<u8>), Vec<u8>>;
@@ -51,17 +52,31 @@ pub fn model_at(sequence: u64) -> Model {
     model
 }
 
+/// Copies a store, which may live: a file that its threads remove after it was listed, such as an
+/// older checkpoint, is in no copy, which begins anew then.
 pub fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
+    for _ in 0..100 {
+        match try_copy_dir(from, to) {
+            Ok(()) => return,
+            Err(error) if error.kind() == ErrorKind::NotFound => fs::remove_dir_all(to).unwrap(),
+            Err(error) => panic!("cannot copy {}: {error}", from.display()),
         }
     }
+    panic!("{} is never at rest", from.display());
+}
+
+fn try_copy_dir(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            try_copy_dir(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 pub fn files(dir: &Path) -> Vec<PathBuf> {

@@ -45,7 +45,11 @@ pub struct NestedRun {
 /// GET_AGENT: the machine, once its disks are open.
 pub fn machine(view: &AgentView) -> api::GetAgent {
     let machine = view.status().machine;
-    let agent_info = machine.map(|it| convert::machine::to_proto(&it, Format::ENDPOINT));
+    let id = view.ledger().identity.agent.as_ref();
+    let agent_info = machine.map(|it| v1::AgentInfo {
+        id: id.map(|it| v1::AgentId { value: it.to_string() }),
+        ..convert::machine::to_proto(&it, Format::ENDPOINT)
+    });
     api::GetAgent { agent_info, ..Default::default() }
 }
 

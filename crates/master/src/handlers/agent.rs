@@ -77,7 +77,16 @@ fn executor_exited(
     let event = Event::Failure {
         agent: Some(agent.clone()),
         executor: Some(executor),
-        status: Some(status),
+        status: Some(wait_status(status)),
     };
     tell(step, &belief.frameworks, &framework, event);
+}
+
+/// An exit code, or 128 + the signal, as `waitpid` tells it.
+fn wait_status(status: i32) -> i32 {
+    if status <= 128 {
+        status << 8
+    } else {
+        status - 128
+    }
 }

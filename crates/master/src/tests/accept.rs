@@ -583,7 +583,7 @@ fn b49_a_new_executor_takes_its_own_once_and_must_be_described_as_before() {
     bed.pass_ms(100);
     assert_eq!(bed.offered(0).quantity("cpus"), Scalar::whole(8));
     let failed = bed.schedulers[0].events.iter().any(|it| {
-        matches!(it, holdfast_model::Event::Failure { executor: Some(_), status: Some(1), .. })
+        matches!(it, holdfast_model::Event::Failure { executor: Some(_), status: Some(0x100), .. })
     });
     assert!(failed);
 }

@@ -186,7 +186,7 @@ pub enum Event {
         agent: Option<AgentId>,
         /// The executor that exited.
         executor: Option<ExecutorId>,
-        /// The exit code, or 128 + the signal.
+        /// How it ended, as `waitpid` tells it: the exit code times 256, or the signal.
         status: Option<i32>,
     },
     /// The framework broke a rule; the stream ends.

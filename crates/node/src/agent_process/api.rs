@@ -12,7 +12,7 @@ use holdfast_api::requests::{
     agent_page, executor_request, nested_input, AgentRead, Needs, NestedRequest, NestedStream,
 };
 use holdfast_api::{authorize, Action, AgentView, Object};
-use holdfast_containers::Attachment;
+use holdfast_containers::{group_name, user_name, Attachment};
 use holdfast_model::{ContainerId, ExecutorKey, LinkId};
 use holdfast_proto::mesos::v1::agent::response::{Type as Answered, WaitNestedContainer};
 use holdfast_proto::mesos::v1::agent::{Call, Response};
@@ -101,6 +101,24 @@ impl AgentServer {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(executor).copied()
     }
 
+    /// Why nothing is heard of an executor that has no stream.
+    async fn not_subscribed(&self, key: ExecutorKey) -> Refusal {
+        let why = self.read(move |view| {
+            let ledger = view.ledger();
+            let (framework, executor) = &key;
+            if !ledger.frameworks.contains_key(framework) {
+                Refusal::bad_request(format!("framework_id: framework {framework} is not here"))
+            } else if !ledger.executors.contains_key(&key) {
+                Refusal::bad_request(format!("executor_id: executor {executor} is not here"))
+            } else {
+                Refusal::forbidden(format!(
+                    "executor {executor} is not subscribed; subscribe first"
+                ))
+            }
+        });
+        why.await.unwrap_or_else(|refusal| refusal)
+    }
+
     /// Whether an executor has this container.
     async fn is_container(&self, id: ContainerId) -> Result<bool, Refusal> {
         self.read(move |view| view.ledger().executors.values().any(|it| it.container == id)).await
@@ -142,10 +160,13 @@ impl AgentServer {
         let missing =
             || Refusal::not_found(format!("there is no `{path}` in any sandbox of this agent"));
         let wanted = PathBuf::from(path);
+        let name = path.trim_start_matches('/');
         let inside = if wanted.starts_with(&self.root) {
             wanted
+        } else if name.starts_with("frameworks/") {
+            self.containers.sandboxes().of_any_agent(name).ok_or_else(missing)?
         } else {
-            self.root.join(path.trim_start_matches('/'))
+            self.root.join(name)
         };
         let real = inside.canonicalize().map_err(|_| missing())?;
         let root = self.root.canonicalize().map_err(|_| missing())?;
@@ -269,9 +290,9 @@ impl AgentApi for AgentServer {
         let request = request.map_err(http)?;
         let link = self.session_of(&request.executor);
         let (framework, executor) = request.executor;
-        let link = link.ok_or_else(|| {
-            Refusal::forbidden(format!("executor {executor} is not subscribed; subscribe first"))
-        })?;
+        let Some(link) = link else {
+            return Err(self.not_subscribed((framework, executor)).await);
+        };
         self.inbox.tell(Input::FromExecutor(link, framework, executor, request.call)).await;
         Ok(())
     }
@@ -393,7 +414,7 @@ fn file_info(folder: &str, entry: &std::fs::DirEntry) -> Option<FileInfo> {
         size: Some(meta.len()),
         mtime: Some(mtime),
         mode: Some(meta.mode()),
-        uid: Some(meta.uid().to_string()),
-        gid: Some(meta.gid().to_string()),
+        uid: Some(user_name(meta.uid())),
+        gid: Some(group_name(meta.gid())),
     })
 }

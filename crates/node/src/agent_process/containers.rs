@@ -461,7 +461,7 @@ impl Containers {
             ("MESOS_RECOVERY_TIMEOUT", RECOVERY_TIMEOUT.to_owned()),
             ("MESOS_SUBSCRIPTION_BACKOFF_MAX", "2secs".to_owned()),
             ("MESOS_EXECUTOR_REGISTRATION_TIMEOUT", seconds(self.0.registration_timeout)),
-            ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", format!("{grace_ms}ms")),
+            ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", span(grace_ms)),
             ("MESOS_HTTP_COMMAND_EXECUTOR", "1".to_owned()),
             ("MESOS_ALLOCATION_ROLE", plan.role.clone()),
             ("LIBPROCESS_PORT", "0".to_owned()),
@@ -478,6 +478,14 @@ impl Containers {
             environment.extend(command.environment.iter().cloned());
         }
         environment
+    }
+}
+
+/// A time as Mesos writes it, which not every executor reads in milliseconds.
+fn span(ms: u64) -> String {
+    match ms % 1_000 {
+        0 => format!("{}secs", ms / 1_000),
+        _ => format!("{ms}ms"),
     }
 }
 

@@ -444,10 +444,10 @@ fn agents(stage: &Stage) -> Vec<Case> {
         ),
         send(
             "/api/v1/executor",
-            "an executor that is not subscribed speaks",
+            "an executor that is not here speaks",
             executor(message),
-            403,
-            "not subscribed",
+            400,
+            "is not here",
         ),
         send(
             "/api/v1",

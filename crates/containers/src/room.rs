@@ -33,6 +33,10 @@ impl Room {
 /// # Errors
 /// When there is not so much room, or the file system cannot set any aside; then there is no such file.
 pub fn set_aside(file: &Path, bytes: u64) -> io::Result<()> {
+    // `fallocate` takes all that is left before it says that this is not enough: for that moment everybody else's disk would be full.
+    if Room::at(file.parent().unwrap_or(file))?.free_bytes < bytes {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     let part = file.with_extension("part");
     let made = File::create(&part).and_then(|it| {
         fallocate(&it, FallocateFlags::empty(), 0, bytes)?;
@@ -57,7 +61,8 @@ mod tests {
         let file = dir.path().join("reserve");
         set_aside(&file, 1 << 20).unwrap();
         assert!(1 << 20 <= std::fs::metadata(&file).unwrap().blocks() * 512);
-        assert!(set_aside(&dir.path().join("more"), room.total_bytes * 2).is_err());
+        let more = set_aside(&dir.path().join("more"), room.total_bytes * 2);
+        assert_eq!(more.map_err(|it| it.kind()), Err(io::ErrorKind::StorageFull));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left of it");
     }
 }

@@ -117,6 +117,12 @@ fn fill_image(draft: &Folder, label: &VolumeLabel) -> Result<(), VolumeFault> {
 
 /// Has all of an image allocated. What is there stays; zeros that the kernel or the tool wrote by making holes get their space back.
 fn allocate(image: &File, bytes: u64) -> io::Result<()> {
+    // `fallocate` takes all that is left before it says that this is not enough: for that moment the disk would be full to its other volumes.
+    let (there, room) =
+        (image.metadata()?.blocks().saturating_mul(512), rustix::fs::fstatvfs(image)?);
+    if room.f_bfree.saturating_mul(room.f_frsize) < bytes.saturating_sub(there) {
+        return Err(Errno::NOSPC.into());
+    }
     loop {
         match rustix::fs::fallocate(image, FallocateFlags::empty(), 0, bytes) {
             Err(Errno::INTR) => {}

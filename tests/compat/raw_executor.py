@@ -5,13 +5,12 @@ with exit code 0 only when every check holds.
 """
 
 import base64
-import json
+import math
 import os
-import time
 import uuid
 
 from _cluster import Cluster, until
-from _raw import JSON, PROTOBUF, Scheduler, Stream, ask, check, get, launch, post, run, scalar, task
+from _raw import JSON, PROTOBUF, Scheduler, Stream, check, get, launch, post, run, scalar, task
 
 EXECUTOR = "/api/v1/executor"
 LITTLE = [scalar("cpus", 0.1), scalar("mem", 32)]
@@ -85,6 +84,12 @@ class Executor:
         assert self.update(self.status("TASK_RUNNING")).status == 202
         self.scheduler.status(self.task, "TASK_RUNNING")
         return self
+
+    def container(self):
+        """What the agent says of its container."""
+        shown = self.world.ask_agent("GET_CONTAINERS").json["get_containers"]["containers"]
+        [container] = [each for each in shown if each["executor_id"]["value"] == self.id]
+        return container
 
     def end(self):
         if self.stream:
@@ -310,7 +315,7 @@ def _(it):
 @check("E1 E32", "an executor outlives its agent, and goes on where it was")
 def _(world):
     it = Executor(world, "lives").runs()
-    pid = json.dumps(sorted(it.environment.items()))
+    former = it.container()
     world.cluster.agent.kill()
     it.stream.end()
     late = it.status("TASK_FINISHED", message="said while the agent was away")
@@ -321,7 +326,9 @@ def _(world):
     it.wait("SUBSCRIBED")
     told = it.scheduler.status(it.task, "TASK_FINISHED")
     assert told["uuid"] == late["uuid"] and told["message"] == late["message"], told
-    assert json.dumps(sorted(it._environment().items())) == pid
+    later = it.container()
+    assert later["container_id"] == former["container_id"], (former, later)
+    assert later["container_status"]["executor_pid"] == former["container_status"]["executor_pid"], (former, later)
     it.end()
 
 
@@ -342,14 +349,10 @@ def _(it):
     [seen] = framework["executors"]
     assert seen["id"] == it.id and seen["name"] == "for checks" and seen["source"] == "raw" and seen["directory"] == it.sandbox, seen
     assert seen["container"] == os.path.basename(it.sandbox) and seen["queued_tasks"] == [] and seen["completed_tasks"] == [], seen
-    assert math_is(seen["resources"]["cpus"], 0.2) and seen["resources"]["mem"] == 64, seen["resources"]
+    assert math.isclose(seen["resources"]["cpus"], 0.2) and seen["resources"]["mem"] == 64, seen["resources"]
     [shown] = seen["tasks"]
     assert shown["id"] == it.task and shown["state"] == "TASK_RUNNING" and shown["executor_id"] == it.id and shown["labels"] == LABELS["labels"], shown
     assert shown["statuses"][-1]["state"] == "TASK_RUNNING" and shown["slave_id"] == page["id"], shown
-
-
-def math_is(number, wanted):
-    return abs(number - wanted) < 1e-9
 
 
 @executes("H44 H45", "/monitor/statistics and /containers measure the executor")
@@ -367,7 +370,7 @@ def _(it):
 @executes("H36", "GET_CONTAINERS, GET_EXECUTORS, GET_FRAMEWORKS, GET_TASKS and GET_STATE of the agent show it")
 def _(it):
     asked = it.world.ask_agent
-    [container] = [each for each in asked("GET_CONTAINERS").json["get_containers"]["containers"] if each["executor_id"]["value"] == it.id]
+    container = it.container()
     assert container["container_id"]["value"] == os.path.basename(it.sandbox) and container["framework_id"]["value"] == it.scheduler.id, container
     assert container["container_status"]["executor_pid"] > 1 and container["resource_statistics"]["timestamp"] > 1e9, container
     [executor] = [each["executor_info"] for each in asked("GET_EXECUTORS").json["get_executors"]["executors"] if each["executor_info"]["executor_id"]["value"] == it.id]
@@ -386,6 +389,9 @@ def _(it):
     with open(os.path.join(it.sandbox, "note"), "w") as file:
         file.write("0123456789")
     virtual = "/frameworks/%s/executors/%s/runs/%s" % (it.scheduler.id, it.id, os.path.basename(it.sandbox))
+    # What is left of an id that the agent had before, in which the same executor ran.
+    former = os.path.dirname(os.path.dirname(os.path.dirname(it.sandbox))).replace(it.sandbox.split("/slaves/")[1].split("/")[0], "0-former")
+    os.makedirs(os.path.join(former, it.id, "runs", "latest"))
     for folder in (it.sandbox, virtual, virtual.rsplit("/", 1)[0] + "/latest"):
         listed = get(it.world.agent, "/files/browse?path=" + folder).json
         [note] = [each for each in listed if os.path.basename(each["path"]) == "note"]
@@ -436,7 +442,7 @@ def _(it):
     assert get(it.world.agent, "/files/browse?path=" + it.sandbox).status == 200
 
 
-for WHAT, COMMAND, WAIT_STATUS in (("ends with 7", "exit 7", 7 << 8), ("is killed", "kill -9 $$", 9)):
+for WHAT, COMMAND, WAIT_STATUS in (("ends with 7", "exit 7", 7 << 8), ("ends with -1", "exit 255", 255 << 8), ("is killed", "kill -9 $$", 9)):
     def _ends(world, command=COMMAND, wait_status=WAIT_STATUS):
         it = Scheduler(world.master, "ends")
         offer, name = it.offer(), world.name("ends")
@@ -452,6 +458,4 @@ for WHAT, COMMAND, WAIT_STATUS in (("ends with 7", "exit 7", 7 << 8), ("is kille
 
 
 if __name__ == "__main__":
-    began = time.monotonic()
     run(World())
-    print("all of it took %.1f s" % (time.monotonic() - began))

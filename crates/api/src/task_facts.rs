@@ -1,9 +1,10 @@
-//! What is known of a task, at a master or at its agent, as the v1 API says it; the legacy pages say the same in their own form.
+//! What is known of a task, at a master or at its agent, as the v1 API says it; the legacy pages say the same in their own form. What it uses
+//! is left out, since each shows that in another one.
 //!
 //! Relies on published views; never decodes a payload on a core's thread.
 
 use holdfast_master::{PastStatus, TaskView};
-use holdfast_model::convert::{resource, status, Format};
+use holdfast_model::convert::status;
 use holdfast_model::{ExecutorId, OpaquePayload, TaskId, TaskRecord, TaskStatus};
 use holdfast_proto::binary;
 use holdfast_proto::mesos::v1;
@@ -18,7 +19,6 @@ pub(crate) fn of_master(task: &TaskView) -> v1::Task {
         framework_id: v1::FrameworkId { value: task.framework.to_string() },
         agent_id: v1::AgentId { value: task.agent.to_string() },
         state: task.state as i32,
-        resources: resource::sum_to_proto(&task.resources, Format::ENDPOINT),
         ..described((&task.executor, &task.id), statuses, task.latest.as_ref(), &task.payload)
     }
 }
@@ -40,7 +40,6 @@ pub(crate) fn of_agent(record: &TaskRecord) -> v1::Task {
         framework_id: v1::FrameworkId { value: record.framework.to_string() },
         agent_id: v1::AgentId { value: record.info.agent.to_string() },
         state: record.state as i32,
-        resources: resource::sum_to_proto(&record.info.own_resources(), Format::ENDPOINT),
         ..described(
             (&record.executor, &record.info.id),
             statuses,

@@ -73,7 +73,7 @@ pub use memory_events::{MemoryEvents, OwnMemory};
 pub use nested::{Inside, WindowSize};
 pub use output::{is_settled, open_output, OutputEnds, OutputLimits, OutputPump, RunningPump};
 pub use own_terminal::{window_size, RawTerminal};
-pub use owners::{group_name, user_name};
+pub use owners::Owners;
 pub use process::is_root;
 pub use process_group::{signal_group, GroupSignal};
 pub use room::{set_aside, Room};

@@ -8,6 +8,7 @@ use holdfast_allocator::{
 };
 use holdfast_model::{Capability, FrameworkId, Instant, OfferId, Resources, Role};
 
+use crate::parts::allocator_input::AllocatorView;
 use crate::parts::offers::OfferRecord;
 use crate::MasterView;
 
@@ -44,8 +45,8 @@ impl MasterView {
 
     /// The order in which roles are served now: role, weight, dominant share.
     pub fn served(&self) -> Vec<Place> {
-        // It follows from what roles have, whatever the time.
-        self.with_input(Instant::default(), |input, _| self.policy.order(input))
+        // It follows from what roles have, whatever is free, and whatever the time.
+        self.policy.order(&self.input(&self.allocator, Instant::default()))
     }
 
     /// What a framework of this role that is not there yet could be offered of each agent now, or why nothing. It is taken to understand
@@ -81,8 +82,12 @@ impl MasterView {
         let open: Vec<Allocation> = self.offers().values().map(open).collect();
         let mut allocator = self.allocator.clone();
         allocator.with_free(open.iter().map(|it| (&it.agent, &it.resources)));
+        ask(&self.input(&allocator, now), &open)
+    }
+
+    fn input<'a>(&'a self, allocator: &'a AllocatorView, now: Instant) -> AllocationInput<'a> {
         let (ledger, least) = (self.ledger(), &self.config.min_allocatable);
         let sums = (self.totals(), self.quota.input(ledger));
-        ask(&allocator.input(ledger, sums, least, now), &open)
+        allocator.input(ledger, sums, least, now)
     }
 }

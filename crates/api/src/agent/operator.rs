@@ -62,7 +62,8 @@ pub fn tasks(view: &AgentView) -> api::GetTasks {
             true => &mut answer.launched_tasks,
             false => &mut answer.queued_tasks,
         };
-        list.push(task_facts::of_agent(record));
+        let resources = resource::sum_to_proto(&record.info.own_resources(), Format::ENDPOINT);
+        list.push(v1::Task { resources, ..task_facts::of_agent(record) });
     }
     answer
 }

@@ -6,6 +6,7 @@ use holdfast_master::TaskView;
 use holdfast_model::TaskState;
 use holdfast_proto::mesos::v1::{self, master::response::GetTasks};
 
+use super::list;
 use crate::{task_facts, MasterView};
 
 /// Tasks, by how they are.
@@ -25,5 +26,5 @@ pub fn tasks(view: &MasterView) -> GetTasks {
 
 /// One task.
 pub fn task(task: &TaskView) -> v1::Task {
-    task_facts::of_master(task)
+    v1::Task { resources: list(&task.resources), ..task_facts::of_master(task) }
 }

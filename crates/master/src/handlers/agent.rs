@@ -82,11 +82,24 @@ fn executor_exited(
     tell(step, &belief.frameworks, &framework, event);
 }
 
-/// An exit code, or 128 + the signal, as `waitpid` tells it.
+/// An exit code, or 128 + the signal, as `waitpid` tells it. What is above the greatest signal is a code, as of a program that exits with -1.
 fn wait_status(status: i32) -> i32 {
-    if status <= 128 {
-        status << 8
-    } else {
-        status - 128
+    match status {
+        129..=192 => status - 128,
+        code => code << 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wait_status;
+
+    #[test]
+    fn h22_ends_are_told_as_waitpid_tells_them() {
+        for (status, told) in
+            [(0, 0), (7, 0x700), (128, 0x8000), (137, 9), (192, 64), (255, 0xff00)]
+        {
+            assert_eq!(wait_status(status), told, "{status}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use holdfast_api::requests::{
     agent_page, executor_request, nested_input, AgentRead, Needs, NestedRequest, NestedStream,
 };
 use holdfast_api::{authorize, Action, AgentView, Object};
-use holdfast_containers::{group_name, user_name, Attachment};
+use holdfast_containers::{Attachment, Owners};
 use holdfast_model::{ContainerId, ExecutorKey, LinkId};
 use holdfast_proto::mesos::v1::agent::response::{Type as Answered, WaitNestedContainer};
 use holdfast_proto::mesos::v1::agent::{Call, Response};
@@ -164,7 +164,10 @@ impl AgentServer {
         let inside = if wanted.starts_with(&self.root) {
             wanted
         } else if name.starts_with("frameworks/") {
-            self.containers.sandboxes().of_any_agent(name).ok_or_else(missing)?
+            // Mesos leaves the agent's id out. What is left of former ids has whole paths alone.
+            let view = self.views.latest();
+            let id = view.ledger().identity.agent.as_ref().ok_or_else(missing)?;
+            self.root.join(id.as_str()).join(name)
         } else {
             self.root.join(name)
         };
@@ -379,12 +382,18 @@ impl AgentApi for AgentServer {
     async fn list_files(&self, caller: &Caller, path: &str) -> Result<Vec<FileInfo>, Refusal> {
         check_file(caller, path)?;
         let real = self.resolve(path)?;
-        let entries = std::fs::read_dir(&real)
-            .map_err(|_| Refusal::not_found(format!("`{path}` is no folder")))?;
-        let mut files: Vec<FileInfo> =
-            entries.flatten().filter_map(|it| file_info(path, &it)).collect();
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(files)
+        let path = path.to_owned();
+        // A disk, and whoever knows the names of users, may take their time.
+        self.blocking(move |_| {
+            let entries = std::fs::read_dir(&real)
+                .map_err(|_| Refusal::not_found(format!("`{path}` is no folder")))?;
+            let mut owners = Owners::default();
+            let mut files: Vec<FileInfo> =
+                entries.flatten().filter_map(|it| file_info(&path, &it, &mut owners)).collect();
+            files.sort_by(|a, b| a.path.cmp(&b.path));
+            Ok(files)
+        })
+        .await
     }
 
     async fn read_file(
@@ -404,7 +413,7 @@ impl AgentApi for AgentServer {
     }
 }
 
-fn file_info(folder: &str, entry: &std::fs::DirEntry) -> Option<FileInfo> {
+fn file_info(folder: &str, entry: &std::fs::DirEntry, owners: &mut Owners) -> Option<FileInfo> {
     use std::os::unix::fs::MetadataExt;
     let meta = entry.metadata().ok()?;
     let mtime = v1::TimeInfo { nanoseconds: meta.mtime().saturating_mul(1_000_000_000) };
@@ -414,7 +423,7 @@ fn file_info(folder: &str, entry: &std::fs::DirEntry) -> Option<FileInfo> {
         size: Some(meta.len()),
         mtime: Some(mtime),
         mode: Some(meta.mode()),
-        uid: Some(user_name(meta.uid())),
-        gid: Some(group_name(meta.gid())),
+        uid: Some(owners.user(meta.uid())),
+        gid: Some(owners.group(meta.gid())),
     })
 }

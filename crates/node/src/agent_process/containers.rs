@@ -447,8 +447,7 @@ impl Containers {
         output: OutputLimits,
     ) -> BTreeMap<String, String> {
         let sandbox = sandbox.to_string_lossy().into_owned();
-        let seconds = |duration: Duration| format!("{}secs", duration.as_secs());
-        let grace_ms = plan.info.shutdown_grace_ms.unwrap_or(5_000);
+        let grace = Duration::from_millis(plan.info.shutdown_grace_ms.unwrap_or(5_000));
         let mut environment: BTreeMap<String, String> = [
             ("MESOS_FRAMEWORK_ID", plan.framework.to_string()),
             ("MESOS_EXECUTOR_ID", plan.executor.to_string()),
@@ -460,8 +459,8 @@ impl Containers {
             ("MESOS_CHECKPOINT", if plan.checkpoint { "1" } else { "0" }.to_owned()),
             ("MESOS_RECOVERY_TIMEOUT", RECOVERY_TIMEOUT.to_owned()),
             ("MESOS_SUBSCRIPTION_BACKOFF_MAX", "2secs".to_owned()),
-            ("MESOS_EXECUTOR_REGISTRATION_TIMEOUT", seconds(self.0.registration_timeout)),
-            ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", span(grace_ms)),
+            ("MESOS_EXECUTOR_REGISTRATION_TIMEOUT", span(self.0.registration_timeout)),
+            ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", span(grace)),
             ("MESOS_HTTP_COMMAND_EXECUTOR", "1".to_owned()),
             ("MESOS_ALLOCATION_ROLE", plan.role.clone()),
             ("LIBPROCESS_PORT", "0".to_owned()),
@@ -482,10 +481,10 @@ impl Containers {
 }
 
 /// A time as Mesos writes it, which not every executor reads in milliseconds.
-fn span(ms: u64) -> String {
-    match ms % 1_000 {
-        0 => format!("{}secs", ms / 1_000),
-        _ => format!("{ms}ms"),
+fn span(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{}secs", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
     }
 }
 

@@ -42,12 +42,6 @@ impl Sandboxes {
             .join("runs")
     }
 
-    /// What has this name below an agent's id, which Mesos leaves out: `frameworks/F/executors/E/runs/C`. There is one id unless the agent
-    /// was admitted anew.
-    pub fn of_any_agent(&self, name: &str) -> Option<PathBuf> {
-        folders(&self.dir).map(|it| it.join(name)).find(|it| it.exists())
-    }
-
     /// The sandbox of one run.
     pub fn path(
         &self,

@@ -19,7 +19,7 @@ impl LeaderApi {
     /// # Errors
     /// A refusal with the status that Mesos gives.
     pub async fn operator(&self, caller: &Caller, call: Call) -> Result<Option<Response>, Refusal> {
-        // To Mesos, what names something unknown is a wrong call, everywhere but here.
+        // To Mesos, a call that names what is unknown is a wrong one, unless it marks an agent gone.
         let has_404 = call.r#type() == Type::MarkAgentGone;
         let refused = |it: Refusal| if has_404 { it } else { it.unknown_is_bad_request() };
         match OperatorRequest::parse(&identity(caller), call).map_err(http)? {

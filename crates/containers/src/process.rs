@@ -5,7 +5,7 @@
 //! decides what to kill.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 /// At most this much of a process's environment is read; what the launcher sets comes first.
 const ENVIRON_BYTES_MAX: u64 = 4 << 20;
+/// How often an environment is looked for where there is none: a few milliseconds for the rare process that was started without any.
+const ENVIRON_LOOKS_MAX: usize = 1000;
 /// The interval at which a process is polled where there is no pidfd.
 const POLL_PAUSE: Duration = Duration::from_millis(20);
 
@@ -238,17 +240,35 @@ pub(crate) fn carriers(marks: &[(&str, &str)]) -> Vec<i32> {
 
 /// Whether `pid` carries one of the marks in the environment that it was started with.
 pub(crate) fn carries(pid: i32, marks: &[(&str, &str)]) -> bool {
-    let mut bytes = Vec::new();
     let wanted: Vec<String> = marks.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    match fs::File::open(format!("/proc/{pid}/environ")) {
-        Ok(file) => match file.take(ENVIRON_BYTES_MAX).read_to_end(&mut bytes) {
-            Ok(_) => bytes
-                .split(|byte| *byte == 0)
-                .any(|variable| wanted.iter().any(|wanted| wanted.as_bytes() == variable)),
-            Err(_) => false,
-        },
-        Err(_) => false,
+    environment(pid)
+        .split(|byte| *byte == 0)
+        .any(|variable| wanted.iter().any(|wanted| wanted.as_bytes() == variable))
+}
+
+/// The environment of a process; nothing for one that has none, or is none.
+///
+/// While a program is being executed the kernel shows nothing for a moment, or only the beginning to
+/// who reads in portions, which must not be taken for all of it: such a process would be overlooked,
+/// and a container with it in it called empty.
+fn environment(pid: i32) -> Vec<u8> {
+    let look = || -> io::Result<Vec<u8>> {
+        // Nearly all come with the first read.
+        let mut bytes = Vec::with_capacity(64 << 10);
+        let file = fs::File::open(format!("/proc/{pid}/environ"))?;
+        file.take(ENVIRON_BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    // Threads of the kernel and processes that have ended execute nothing.
+    let executes = || fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+    for _ in 0..ENVIRON_LOOKS_MAX {
+        match look() {
+            Ok(bytes) if bytes.last() != Some(&0) && executes() => std::thread::yield_now(),
+            found => return found.unwrap_or_default(),
+        }
     }
+    // It has none, or wrote over its end.
+    look().unwrap_or_default()
 }
 
 /// The kernel's name for this boot; empty where it does not say.
@@ -315,6 +335,20 @@ mod tests {
         assert!(!identity.is_alive());
         child.wait().unwrap();
         assert!(identity.wait_gone(None));
+    }
+
+    #[test]
+    fn a_carrier_that_is_just_being_executed_is_found_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (script, value) = (dir.path().join("again"), uuid::Uuid::new_v4().to_string());
+        fs::write(&script, "exec sh \"$0\"").unwrap();
+        let mut child =
+            Command::new("sh").arg(&script).env("HOLDFAST_TEST_CARRIER", &value).spawn().unwrap();
+        let marks = [("HOLDFAST_TEST_CARRIER", value.as_str())];
+        let missed = (0..20_000).filter(|_| !carries(child.id() as i32, &marks)).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(missed, 0);
     }
 
     #[test]
